@@ -13,6 +13,7 @@ mod history;
 mod image_knowledge;
 mod incident_records;
 mod journal;
+mod observe;
 mod reconcile_once;
 mod registration;
 mod remembered_checks;
@@ -278,8 +279,7 @@ pub async fn look<H: Host>(
     checked: &[CheckedBuild],
     clock: &Clock,
 ) -> Result<Assessment, ReconcileError> {
-    let expanded = snapshot::expanded(host, desired).await;
-    let mut observed = host.observe(&expanded).await?;
+    let (expanded, mut observed) = observe::observe(host, desired).await?;
     let (recorded, without_state) = match store {
         None => (None, None),
         Some(store) => match recorded(host, store, desired, &mut observed, clock()) {
@@ -333,7 +333,7 @@ pub async fn check_builds<H: Host>(
     desired: &Desired,
     request: BuildCheckRequest<'_>,
 ) -> Result<Vec<CheckedBuild>, ReconcileError> {
-    let expanded = snapshot::expanded(host, desired).await;
+    let expanded = observe::expanded(host, desired).await;
     Ok(host.check_builds(&expanded, request).await?)
 }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     Action, EnvironmentTrust, ReconcileError, ReconcileOutcome, Reconciler, Session, history,
-    image_knowledge, object, restart_log, transitions::Transitions,
+    image_knowledge, object, observe, restart_log, transitions::Transitions,
 };
 use crate::{
     api::{Desired, GitState, ObjectStatus, ProjectObservation, RouteAnswer, Time},
@@ -79,15 +79,6 @@ impl Snapshot<'_> {
     }
 }
 
-/// The object with what each `each` of it gives now.
-pub(super) async fn expanded<'d, H: Host>(host: &H, desired: &'d Desired) -> Cow<'d, Desired> {
-    let queries = desired.each_queries();
-    if queries.is_empty() {
-        return Cow::Borrowed(desired);
-    }
-    Cow::Owned(desired.expanded_by(&host.entries(desired, queries).await))
-}
-
 /// Those of a rollback's images that the engine no longer has. There is seldom one to check.
 pub(super) async fn gone_images<H: Host>(
     host: &H,
@@ -106,8 +97,7 @@ impl<H: Host> Reconciler<H> {
         session: &mut Session,
     ) -> Result<Snapshot<'d>, ReconcileError> {
         let looked = Instant::now();
-        let expanded = expanded(&*self.host, desired).await;
-        let mut observed = self.host.observe(&expanded).await?;
+        let (expanded, mut observed) = observe::observe(&*self.host, desired).await?;
         self.stay_at_engine(desired, &observed)?;
         session.note(&observed, (self.clock)());
         image_knowledge::learn_from_builds(&self.store, session, &observed)?;

@@ -3,7 +3,7 @@
 mod world;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -69,6 +69,8 @@ pub(crate) struct FakeHost {
     pub(crate) world: Mutex<World>,
     pub(crate) kill: Mutex<Option<Kill>>,
     pub(crate) killed: Notify,
+    /// What each listing of an `each` gives, one after the other; the last one lasts.
+    pub(crate) listings: Mutex<VecDeque<BTreeMap<EachQuery, Expansion>>>,
 }
 
 impl FakeHost {
@@ -78,6 +80,7 @@ impl FakeHost {
             world: Mutex::new(world),
             kill: Mutex::default(),
             killed: Notify::new(),
+            listings: Mutex::default(),
         }
     }
 
@@ -108,7 +111,9 @@ impl Host for FakeHost {
     }
 
     async fn entries(&self, _: &Desired, _: BTreeSet<EachQuery>) -> BTreeMap<EachQuery, Expansion> {
-        BTreeMap::new()
+        let mut listings = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = if listings.len() > 1 { listings.pop_front() } else { listings.front().cloned() };
+        next.unwrap_or_default()
     }
 
     async fn project(&self, desired: &Desired) -> Result<String, HostError> {

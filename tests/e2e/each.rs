@@ -1,6 +1,10 @@
 //! Modules and routes from what is in the source now.
 
-use std::fs;
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
 use crate::support::{MANIFEST, Project, Run};
 
@@ -77,6 +81,29 @@ fn entry_that_goes_is_no_longer_expected_and_no_step_follows() {
         assert_eq!(names(&apply, "modules"), ["workflow"]);
         assert_eq!(names(&apply, "routes"), ["/api/workflow"]);
     }
+    assert_eq!(project.steps(), [""; 0]);
+}
+
+#[test]
+fn entries_that_come_and_go_during_a_look_are_no_drift_of_the_source() {
+    let project = healthy();
+    project.apply().expect(0);
+    let (here, away) = (project.path("api/src/customers"), project.path("api/.customers"));
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                fs::rename(&here, &away).unwrap();
+                fs::rename(&away, &here).unwrap();
+            }
+        });
+        for _ in 0..8 {
+            let check = project.check();
+            assert_eq!(check.drift("api"), "", "{}", check.stdout);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    project.apply().expect(0);
     assert_eq!(project.steps(), [""; 0]);
 }
 
