@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::{
-    api::{Desired, EachQuery, Entries, Expansion, ProjectObservation},
+    api::{Desired, EachQuery, Entries, Expansion, Fact, ModuleSpec, Presence, ProjectObservation},
     host::{Host, HostError},
 };
 
@@ -25,8 +25,8 @@ pub(super) async fn expanded<'d, H: Host>(host: &H, desired: &'d Desired) -> Cow
 /// Observes the object, expanded.
 ///
 /// An entry of an `each` that goes during the observation would look like a module that is missing in the source. So the entries are
-/// listed again after it, and if they are others, the observation is made again. Of a folder that never keeps still nothing is
-/// known.
+/// listed again after it. If they are others, or if one was away in between, the observation is made again. Of a folder that never
+/// keeps still nothing is known.
 ///
 /// # Errors
 /// If the host cannot be observed.
@@ -44,7 +44,7 @@ pub(super) async fn observe<'d, H: Host>(
         let expanded = desired.expanded_by(&listed);
         let observed = host.observe(&expanded).await?;
         let after = host.entries(desired, queries.clone()).await;
-        if after == listed {
+        if after == listed && !lacks_an_entry(desired, &expanded, &observed) {
             return Ok((Cow::Owned(expanded), observed));
         }
         tracing::debug!(object = desired.name(), "entries of an `each` changed during the observation");
@@ -56,10 +56,26 @@ pub(super) async fn observe<'d, H: Host>(
     Ok((Cow::Owned(expanded), observed))
 }
 
-/// The listing after an observation, without what was another one before it.
+/// Whether the source had no such module when the observation looked for an entry.
+fn lacks_an_entry(desired: &Desired, expanded: &Desired, observed: &ProjectObservation) -> bool {
+    let services = desired.object.spec.services.iter().zip(expanded.services());
+    let mut found =
+        services.filter_map(|(declared, spec)| Some((declared, spec, observed.service(&spec.name)?)));
+    found.any(|(declared, spec, seen)| {
+        let is_declared = |module: &ModuleSpec| declared.modules.contains(module);
+        let mut modules = spec.modules.iter().zip(&seen.source.modules);
+        modules.any(|(module, presence)| {
+            let is_away = matches!(presence, Some(Fact::Known(Presence::Missing | Presence::WrongType)));
+            is_away && !is_declared(module)
+        })
+    })
+}
+
+/// The listing after an observation, without what was another one before it; nothing, if an entry was away in between.
 fn only_settled(before: &Listing, after: Listing) -> Listing {
+    let is_equal = *before == after;
     let settled = after.into_iter().map(|(query, expansion)| {
-        if before.get(&query) == Some(&expansion) {
+        if !is_equal && before.get(&query) == Some(&expansion) {
             return (query, expansion);
         }
         let Expansion { each, ignored, .. } = expansion;
@@ -88,7 +104,7 @@ mod tests {
     }
 
     /// Observes while the folder holds these entries, one listing after the other; returns the modules and the listing.
-    async fn observed(listings: &[&[&str]]) -> (Vec<String>, Entries, usize) {
+    async fn observed(world: World, listings: &[&[&str]]) -> (Vec<String>, Entries, usize) {
         let desired = with_each();
         let query = desired.each_queries().pop_first().unwrap();
         let listing = |names: &&[&str]| {
@@ -96,7 +112,7 @@ mod tests {
             let expansion = Expansion { each: query.each.clone(), entries, ignored: Vec::new() };
             BTreeMap::from([(query.clone(), expansion)])
         };
-        let host = FakeHost::new(World::incident());
+        let host = FakeHost::new(world);
         *host.listings.lock().unwrap() = listings.iter().map(listing).collect();
         let (expanded, _) = observe(&host, &desired).await.unwrap();
         let api = &expanded.services()[0];
@@ -109,17 +125,25 @@ mod tests {
     async fn an_entry_that_goes_during_the_observation_is_no_module_of_it() {
         let found = |names: &[&str]| Entries::Found(names.iter().map(|name| (*name).to_owned()).collect());
         for listings in [[&["a"][..], &["a"], &["a"]], [&["a", "b"], &["a"], &["a"]], [&[], &["a"], &["a"]]] {
-            let (modules, entries, _) = observed(&listings).await;
+            let (modules, entries, _) = observed(World::incident(), &listings).await;
             assert_eq!((modules, entries), (vec!["a".to_owned()], found(&["a"])), "{listings:?}");
         }
-        let (_, _, left) = observed(&[&["a"], &["a"], &["never asked for"]]).await;
+        let (_, _, left) = observed(World::incident(), &[&["a"], &["a"], &["never asked for"]]).await;
         assert_eq!(left, 1, "what keeps still is observed once");
     }
 
     #[tokio::test]
     async fn a_folder_that_never_keeps_still_is_not_known() {
-        let (modules, entries, _) = observed(&[&["a"], &["b"], &["c"], &["d"], &["e"]]).await;
+        let (modules, entries, _) =
+            observed(World::incident(), &[&["a"], &["b"], &["c"], &["d"], &["e"]]).await;
         assert_eq!(modules, [""; 0]);
         assert!(matches!(&entries, Entries::Unknown(why) if why.contains("api/src/*")), "{entries:?}");
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_is_away_while_it_is_looked_for_is_not_known_to_be_missing() {
+        let world = World { module_in_source: false, ..World::incident() };
+        let (_, entries, _) = observed(world, &[&["a"]]).await;
+        assert!(matches!(&entries, Entries::Unknown(_)), "{entries:?}");
     }
 }

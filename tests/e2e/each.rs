@@ -90,19 +90,18 @@ fn entries_that_come_and_go_during_a_look_are_no_drift_of_the_source() {
     project.apply().expect(0);
     let (here, away) = (project.path("api/src/customers"), project.path("api/.customers"));
     let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
+    let drifts: Vec<String> = thread::scope(|scope| {
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
                 fs::rename(&here, &away).unwrap();
                 fs::rename(&away, &here).unwrap();
             }
         });
-        for _ in 0..8 {
-            let check = project.check();
-            assert_eq!(check.drift("api"), "", "{}", check.stdout);
-        }
+        let drifts = (0..8).map(|_| project.check().drift("api")).collect();
         is_over.store(true, Ordering::Relaxed);
+        drifts
     });
+    assert_eq!(drifts, [""; 8]);
     project.apply().expect(0);
     assert_eq!(project.steps(), [""; 0]);
 }
