@@ -380,6 +380,49 @@ async fn a_changed_configuration_is_distinguished_from_a_hash_that_only_differs(
 }
 
 #[tokio::test]
+async fn no_step_of_a_service_begins_while_a_variable_that_it_may_use_is_not_known() {
+    let service = |name: &str, value: &str| {
+        format!(
+            "  {name}:\n    image: {BASE}\n    command: sleep 1000\n    init: true\n    stop_grace_period: 0s\n    \
+             environment: {{ X: \"{value}\" }}\n"
+        )
+    };
+    let project = Project::new("unknown-variable", "services: {}\n");
+    let services = service("uses", "${SHA:-none}") + &service("apart", "1");
+    project.write("compose.yaml", &format!("name: {}\nservices:\n{services}", project.name));
+    project.write("VERSION", "1.4.2\n");
+    let revision = r#"{"from": {"env": "X"}, "equals": {"file": "VERSION"}, "variable": "SHA"}"#;
+    let desired =
+        project.desired(&format!(r#"[{{"name": "uses", "revision": {revision}}}, {{"name": "apart"}}]"#));
+    let host = host();
+    let steps = Steps::new(&host, &desired);
+    steps.succeed(UP, &["uses", "apart"]).await;
+    let before = look(&host, &desired).await;
+    assert!(before.services.iter().all(|service| service.unresolved.is_none()));
+    std::fs::remove_file(project.directory().join("VERSION")).unwrap();
+    let seen = look(&host, &desired).await;
+    let [uses, apart] = &seen.services[..] else { panic!("{seen:?}") };
+    assert!(uses.unresolved.as_ref().is_some_and(|why| why.message.contains("VERSION")), "{uses:?}");
+    assert_eq!((uses.config_hash.as_deref(), apart.unresolved.as_ref()), (None, None));
+    let container = &uses.containers.known().unwrap()[0];
+    assert!(container.config_changed.known().is_none() && uses.artifact.image.known().is_none());
+    for step in [UP, Step::Up { force_recreate: true }, Step::Restart] {
+        let report = steps.take(step, &["uses"]).await;
+        assert_eq!(report.outcome, StepOutcome::NotBegun, "{step:?}: {report:?}");
+        assert!(report.output.contains("SHA") && report.output.contains("VERSION"), "{report:?}");
+    }
+    assert_eq!(ids(uses), ids(&before.services[0]));
+    steps.succeed(UP, &["apart"]).await;
+    // A start changes nothing of an existing container, and creates none.
+    project.compose(&["stop", "uses"]);
+    steps.succeed(Step::Start, &["uses"]).await;
+    assert_eq!(ids(&look(&host, &desired).await.services[0]), ids(uses));
+    project.compose(&["rm", "--stop", "--force", "uses"]);
+    let report = steps.take(Step::Start, &["uses"]).await;
+    assert!(report.outcome == StepOutcome::NotBegun && report.output.contains("SHA"), "{report:?}");
+}
+
+#[tokio::test]
 async fn what_does_not_run_is_seen_and_not_asked() {
     let (project, desired) = incident("stopped");
     project.compose(&["up", "--detach", "--build"]);

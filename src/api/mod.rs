@@ -85,8 +85,8 @@ pub use recorded_event::{EventError, RecordedEvent};
 pub use replaced::{LastWords, signal_of};
 pub use resolved_from::ResolvedFrom;
 pub use revision::{
-    ReplicaRevision, RevisionFact, RevisionObservation, RevisionStatus, is_dirty_revision, is_same_revision,
-    short_revision,
+    ReplicaRevision, RevisionFact, RevisionObservation, RevisionStatus, UnknownVariable, is_dirty_revision,
+    is_same_revision, short_revision,
 };
 pub use route::{
     Auth, BasicAuth, Control, RouteSpec, RouteTarget, Scheme, SecretSource, Tls, is_this_host,

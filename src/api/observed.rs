@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Attachments, BuildCheck, ConfigDifference, ContentObservation, CopiedContent, DeclaredAttachments,
     DeclaredJoin, Expansion, Fact, GitLock, Joined, MountedFile, NetworkObservation, Obstacle, Presence,
-    RelatedObservation, ResolvedFrom, RevisionObservation, SourcePaths, Ties, Time, VolumeObservation,
+    RelatedObservation, ResolvedFrom, RevisionObservation, SourcePaths, Ties, Time, UnknownVariable,
+    VolumeObservation,
 };
 
 /// One observation of one Compose project.
@@ -101,6 +102,9 @@ pub struct ServiceObservation {
     /// The revision that it carries; `None` if none is declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<RevisionObservation>,
+    /// The variable without which nothing follows from how Compose resolves it; `None` if all that it may use are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unresolved: Option<UnknownVariable>,
     /// The obstacles to its repair or verification, known before a step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub obstacles: Vec<Obstacle>,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, Time};
+use super::{Fact, Time, UnknownReason};
 
 /// The least digits of an abbreviated revision: git's own default.
 const SHORTEST: usize = 7;
@@ -105,6 +105,18 @@ pub struct ReplicaRevision {
     pub container: String,
     /// What it carries or answers.
     pub revision: RevisionFact,
+}
+
+/// A variable of the Compose files that should hold an expected revision which is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnknownVariable {
+    /// Its name.
+    pub name: String,
+    /// Why it is not known, by name.
+    pub reason: UnknownReason,
+    /// Why, in words.
+    pub message: String,
 }
 
 /// The revision of a service in its status; null where it is not known, or not a revision.

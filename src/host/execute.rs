@@ -17,7 +17,7 @@ use super::{
     sources,
 };
 use crate::{
-    api::{Desired, Step, StepOutcome},
+    api::{Desired, Step, StepOutcome, UnknownVariable},
     host::process::{Environment, Finished, GRACE, Invocation, command},
 };
 
@@ -50,12 +50,17 @@ impl From<String> for Blocked {
 
 impl LocalHost {
     /// See [`Host::execute`](super::Host::execute).
-    pub(super) async fn step(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {
+    pub(super) async fn step(
+        &self,
+        desired: &Desired,
+        unknown: &[UnknownVariable],
+        request: StepRequest<'_>,
+    ) -> StepReport {
         let started_at = chrono::Utc::now();
         let began = Instant::now();
         let mut ready = Ready::default();
         let made = tokio::select! {
-            made = self.make_ready(desired, &request, &mut ready) => made,
+            made = self.make_ready(desired, unknown, &request, &mut ready) => made,
             () = request.cancel.cancelled() => {
                 Err(Blocked(StepOutcome::Cancelled, "cancelled before the command began".to_owned()))
             }
@@ -84,12 +89,18 @@ impl LocalHost {
     async fn make_ready(
         &self,
         desired: &Desired,
+        unknown: &[UnknownVariable],
         request: &StepRequest<'_>,
         ready: &mut Ready,
     ) -> Result<(), Blocked> {
         ready.known = self.known_secrets(desired).await;
         let resolved = compose::resolve(desired, self.engine.endpoint(), self.memory()).await;
-        let resolved = resolved.map_err(|error| error.to_string())?;
+        let resolved = resolved.map_err(|error| match unknown.first() {
+            // It may be missing for that alone.
+            Some(variable) => Blocked(StepOutcome::NotBegun, variable.message.clone()),
+            None => error.to_string().into(),
+        })?;
+        self.refuse_unknown_variable(desired, &resolved, unknown, request).await?;
         let (made, known) = tokio::join!(
             self.prepare(desired, request, &resolved, ready),
             self.all_secrets(desired, &resolved),

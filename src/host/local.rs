@@ -225,7 +225,9 @@ impl Host for LocalHost {
 
     async fn execute(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {
         // The revisions as of this moment: what a build is given must be what it is built from.
-        let report = self.step(&*self.with_revisions(desired).await, request).await;
+        let expected = self.revisions_of_variables(desired).await;
+        let unknown = expected.unknown_variables(desired);
+        let report = self.step(&expected.in_variables(desired), &unknown, request).await;
         // Whatever it did: what is verified after it is looked at again.
         self.content_memory.forget_containers(desired.name());
         report
@@ -238,7 +240,11 @@ impl Host for LocalHost {
     ) -> Result<Vec<CheckedBuild>, HostError> {
         // As for a step: what a build is given must be what it is built from.
         let expected = self.expected_revisions(desired).await;
-        let checked = self.checked_builds(&expected.in_variables(desired), &request).await;
+        let checked = match expected.refused(desired) {
+            // A build without it would be compared as one with it.
+            Some(unknown) => Err(unknown),
+            None => self.checked_builds(&expected.in_variables(desired), &request).await,
+        };
         match checked.map_err(|error| expected.explain(desired, error)) {
             Ok(checked) => Ok(checked),
             Err(error) => Err(self.error_without_secrets(desired, error).await),

@@ -166,6 +166,7 @@ fn dashboard_named(name: &str) -> ServiceObservation {
         joins: vec![],
         routes: vec![],
         revision: None,
+        unresolved: None,
         obstacles: vec![],
         ports_of: BTreeSet::new(),
     }

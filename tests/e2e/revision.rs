@@ -418,6 +418,45 @@ fn a_commit_elsewhere_is_as_declared_where_paths_are_named() {
     assert!(message(&check, "ArtifactCurrent").contains("git fetch --unshallow"), "{check:?}");
 }
 
+/// Compose would resolve the other one with the variable's default.
+#[test]
+fn while_a_variable_is_not_known_no_service_that_uses_it_is_made_anew() {
+    let project = project(&format!("{LABEL}, variable: GIT_SHA"));
+    let plain = "image: undrift-example-base, command: sleep 1000, init: true, stop_grace_period: 0s";
+    let more = format!(
+        "  web: {{ {plain}, environment: {{ SHA: \"${{GIT_SHA:-none}}\" }} }}\n  apart: {{ {plain} }}\n"
+    );
+    project.write("compose.yaml", &format!("{COMPOSE}{more}"));
+    let services = "    - name: web\n    - name: apart\n  reconcile:";
+    project.manifest(&manifest(&format!("{LABEL}, variable: GIT_SHA")).replace("  reconcile:", services));
+    let commit = commit(&project, "two");
+    by_hand(&project, &commit);
+    project.apply().expect(0);
+    let before = project.containers("web");
+
+    fs::rename(project.path(".git"), project.path("../git")).unwrap();
+    let check = project.check().expect(1);
+    assert_eq!((check.drift("web").as_str(), check.plan().len()), ("", 0));
+    let status = check.status();
+    let conditions = status["services"][1]["conditions"].as_array().unwrap();
+    for kind in ["ArtifactCurrent", "ContainerCurrent"] {
+        let condition = conditions.iter().find(|condition| condition["type"] == kind).unwrap();
+        let told = condition["message"].as_str().unwrap();
+        assert!(condition["status"] == "Unknown" && told.contains("GIT_SHA"), "{kind}: {condition}");
+    }
+    // What is down is started as it is, and what does not use the variable is repaired.
+    project.compose_with(&["stop", "web", "apart"], &[("GIT_SHA", &commit)]);
+    project.compose_with(&["rm", "-f", "apart"], &[("GIT_SHA", &commit)]);
+    project.apply().expect(1);
+    assert_eq!(project.containers("web"), before);
+    let state = |service: &str| inspect(&project.containers(service)[0], "{{.State.Status}}").unwrap();
+    assert_eq!((state("web").as_str(), state("apart").as_str()), ("running", "running"));
+
+    fs::rename(project.path("../git"), project.path(".git")).unwrap();
+    project.apply().expect(0);
+    assert_eq!(project.containers("web"), before);
+}
+
 #[test]
 fn a_file_or_a_text_is_what_the_service_must_carry() {
     let project = project("from: { env: GIT_SHA }, equals: { file: VERSION }, variable: GIT_SHA");

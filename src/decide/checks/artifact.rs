@@ -9,6 +9,10 @@ use crate::api::{
 
 pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
     let seen = view.seen;
+    // Of a service without any image of its own, too: whatever a step would make of it would be made with another value.
+    if let Some(variable) = &seen.unresolved {
+        return LayerVerdict::Unknown(variable.reason, variable.message.clone());
+    }
     if !seen.buildable && view.spec.modules.is_empty() && view.spec.revision.is_none() {
         return LayerVerdict::Undeclared;
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     api::{
         NoteReason, ReplicaRevision, RevisionFact, RevisionObservation, RevisionSpec, StepOutcome,
-        UnknownReason,
+        UnknownReason, UnknownVariable,
     },
     decide::DoneStep,
     testing::fixtures::{REVISION, revision},
@@ -185,6 +185,42 @@ fn what_is_not_known_keeps_nothing_down_unless_the_compose_files_need_it() {
     assert!(with_history(&by_route, &seen, &history()).plan.is_empty());
     let decision = with_history(&declared(&plain), &seen, &history());
     assert_eq!(kinds(&decision.plan), [StepKind::Up]);
+}
+
+/// As the host shows a service whose variable is not known.
+fn without_its_variable(seen: &mut ProjectObservation, service: usize) {
+    let message =
+        "the variable GIT_SHA is the expected revision of api, which is not known: a lock".to_owned();
+    let service = &mut seen.services[service];
+    service.unresolved = Some(UnknownVariable {
+        name: "GIT_SHA".into(),
+        reason: UnknownReason::NotKnown,
+        message: message.clone(),
+    });
+    (service.config_hash, service.artifact.image) = (None, Fact::unknown(&message));
+    container_mut(service).config_changed = Fact::unknown(&message);
+}
+
+#[test]
+fn nothing_is_made_of_a_service_whose_variable_is_not_known_and_an_existing_container_is_started() {
+    let of_dashboard = |change: fn(&mut ProjectObservation)| {
+        let mut seen = healthy();
+        without_its_variable(&mut seen, 1);
+        change(&mut seen);
+        with_history(&desired(), &seen, &history())
+    };
+    let well = of_dashboard(|_| {});
+    assert!(!well.as_declared() && well.plan.is_empty());
+    let unknown = well.services[1].unknown.as_ref().unwrap();
+    assert!(unknown.layer == Layer::Artifact && unknown.message.contains("GIT_SHA"), "{unknown:?}");
+    let container = well.services[1].layer(Layer::Container);
+    assert!(matches!(container, LayerVerdict::Unknown(..)), "{container:?}");
+    let stopped = of_dashboard(|seen| container_mut(&mut seen.services[1]).state = ContainerState::Exited);
+    let steps: Vec<Step> = stopped.plan.iter().map(|planned| planned.step).collect();
+    assert_eq!(steps, [Step::Start]);
+    // Created anew it would have another value.
+    let gone = of_dashboard(|seen| seen.services[1].containers = Fact::Known(vec![]));
+    assert!(gone.plan.is_empty(), "{:?}", gone.plan);
 }
 
 #[test]

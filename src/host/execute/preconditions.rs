@@ -2,9 +2,9 @@
 
 use super::Blocked;
 use crate::{
-    api::{Desired, StepOutcome},
+    api::{Desired, Step, StepOutcome, UnknownVariable},
     host::{
-        LocalHost,
+        LocalHost, StepRequest,
         compose::{self, Resolved, argv::Pull},
     },
 };
@@ -45,6 +45,29 @@ impl LocalHost {
             Ok(None) => Ok(()),
             Ok(Some(why)) => Err(Blocked(StepOutcome::NotBegun, why)),
             Err(error) => Err(format!("cannot see whether someone else is at work: {error}").into()),
+        }
+    }
+
+    /// undrift decides no step for a service whose configuration depends on a variable that is not known; it may have become so
+    /// since the observation. A start changes nothing of an existing container.
+    pub(super) async fn refuse_unknown_variable(
+        &self,
+        desired: &Desired,
+        resolved: &Resolved,
+        unknown: &[UnknownVariable],
+        request: &StepRequest<'_>,
+    ) -> Result<(), Blocked> {
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        if request.step == Step::Start && self.all_exist(resolved, request.services).await? {
+            return Ok(());
+        }
+        let services: Vec<&str> = request.services.iter().map(String::as_str).collect();
+        let found = self.unknown_variables_of(desired, resolved, unknown, &services).await;
+        match found.into_iter().flatten().next() {
+            Some(variable) => Err(Blocked(StepOutcome::NotBegun, variable.message.clone())),
+            None => Ok(()),
         }
     }
 

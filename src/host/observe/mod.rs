@@ -15,13 +15,13 @@ use super::{
     compose::{Ownership, Resolved, ServiceModel},
     definitions::Definitions,
     ms_since,
-    revision::Revisions,
+    revision::{Revisions, withhold},
     source, source_paths,
     sources::Sources,
 };
 use crate::api::{
     ArtifactObservation, Desired, Fact, NetworkObservation, ProjectObservation, RevisionObservation,
-    ServiceObservation, ServiceSpec, SourceObservation,
+    ServiceObservation, ServiceSpec, SourceObservation, UnknownVariable,
 };
 use crate::files;
 
@@ -66,6 +66,7 @@ fn service_observation(name: &str, of: &LookedAt<'_>, layers: ServiceLayers) -> 
         joins,
         routes,
         revision,
+        unresolved: None,
         obstacles,
         ports_of,
     }
@@ -77,6 +78,7 @@ impl LocalHost {
     pub(super) async fn look(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
         let (at, began) = (chrono::Utc::now(), Instant::now());
         let expected = self.expected_revisions(desired).await;
+        let unknown = expected.unknown_variables(desired);
         let desired = &*expected.in_variables(desired);
         let resolved = compose::resolve(desired, self.engine.endpoint(), self.memory()).await;
         let resolved = resolved.map_err(|error| expected.explain(desired, error))?;
@@ -120,6 +122,7 @@ impl LocalHost {
         for service in &mut services {
             self.key_hashes(service);
         }
+        self.withhold_unresolved(desired, &resolved, &unknown, &mut services).await;
         tracing::debug!(services = services.len(), ms = ms_since(began), "looked");
         let project = resolved.model.name.clone();
         let endpoint = self.engine.endpoint();
@@ -138,6 +141,23 @@ impl LocalHost {
             source_paths: source_paths?,
         };
         Ok(self.without_secrets(desired, &resolved, seen).await)
+    }
+
+    /// Takes back what Compose resolved without a variable that is not known.
+    async fn withhold_unresolved(
+        &self,
+        desired: &Desired,
+        resolved: &Resolved,
+        unknown: &[UnknownVariable],
+        services: &mut [ServiceObservation],
+    ) {
+        let names: Vec<&str> = desired.services().iter().map(|service| service.name.as_str()).collect();
+        let found = self.unknown_variables_of(desired, resolved, unknown, &names).await;
+        for (service, variable) in services.iter_mut().zip(found) {
+            if let Some(variable) = variable {
+                withhold(service, variable);
+            }
+        }
     }
 
     /// Replaces the config hashes with keyed digests, so that only the key's holder can compare them: Compose computes them

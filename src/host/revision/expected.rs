@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{MOST_READ, admission::admitted};
 use crate::{
-    api::{Desired, ExpectedRevision, Fact, RevisionFact, RevisionSpec},
+    api::{Desired, ExpectedRevision, Fact, RevisionFact, RevisionSpec, UnknownReason, UnknownVariable},
     files,
     host::{
         HostError, LocalHost,
@@ -51,10 +51,41 @@ impl ExpectedRevisions {
         Cow::Owned(Desired { variables, ..desired.clone() })
     }
 
+    /// The variables that should hold a revision which is not known.
+    pub(in crate::host) fn unknown_variables(&self, desired: &Desired) -> Vec<UnknownVariable> {
+        let services = desired.services().iter();
+        let unknown = services.filter_map(|service| {
+            let name = service.revision.as_ref()?.variable.clone()?;
+            let (reason, why) = match self.of(&service.name)? {
+                RevisionFact::Known(_) => return None,
+                RevisionFact::NotARevision(why) => (UnknownReason::NotARevision, why.as_str()),
+                RevisionFact::Missing(why) | RevisionFact::Unknown(why) => {
+                    (UnknownReason::NotKnown, why.as_str())
+                }
+                RevisionFact::Limited { .. } => (UnknownReason::RateLimited, "the server limits requests"),
+            };
+            let message = format!(
+                "the variable {name} is the expected revision of {}, which is not known: {why}",
+                service.name
+            );
+            Some(UnknownVariable { name, reason, message })
+        });
+        unknown.collect()
+    }
+
+    /// The error of the first variable that should hold a revision which is not known.
+    pub(in crate::host) fn refused(&self, desired: &Desired) -> Option<HostError> {
+        self.unknown(desired, |_| true)
+    }
+
     /// The error with its cause, if a variable is not set only because a revision is not known.
     pub(in crate::host) fn explain(&self, desired: &Desired, error: HostError) -> HostError {
         let HostError::UnsetVariables { variables, .. } = &error else { return error };
-        let unknown = desired.services().iter().find_map(|service| {
+        self.unknown(desired, |variable| variables.contains(variable)).unwrap_or(error)
+    }
+
+    fn unknown(&self, desired: &Desired, is_meant: impl Fn(&String) -> bool) -> Option<HostError> {
+        desired.services().iter().find_map(|service| {
             let variable = service.revision.as_ref()?.variable.as_ref()?;
             let why = match self.of(&service.name)? {
                 RevisionFact::Missing(why) | RevisionFact::NotARevision(why) | RevisionFact::Unknown(why) => {
@@ -62,14 +93,13 @@ impl ExpectedRevisions {
                 }
                 RevisionFact::Known(_) | RevisionFact::Limited { .. } => return None,
             };
-            variables.contains(variable).then(|| HostError::RevisionUnknown {
+            is_meant(variable).then(|| HostError::RevisionUnknown {
                 directory: desired.directory.display().to_string(),
                 service: service.name.clone(),
                 variable: variable.clone(),
                 cause: why.clone(),
             })
-        });
-        unknown.unwrap_or(error)
+        })
     }
 }
 
@@ -81,13 +111,18 @@ impl LocalHost {
         ExpectedRevisions(join_all(found).await.into_iter().collect())
     }
 
+    /// The same for the services that have a variable for it.
+    pub(in crate::host) async fn revisions_of_variables(&self, desired: &Desired) -> ExpectedRevisions {
+        let has_variable = |spec: &RevisionSpec| spec.variable.is_some();
+        if desired.services().iter().filter_map(|service| service.revision.as_ref()).any(has_variable) {
+            return self.expected_revisions(desired).await;
+        }
+        ExpectedRevisions::default()
+    }
+
     /// The object with the variables that hold expected revisions, for Compose commands outside of an observation.
     pub(in crate::host) async fn with_revisions<'d>(&self, desired: &'d Desired) -> Cow<'d, Desired> {
-        let has_variable = |spec: &RevisionSpec| spec.variable.is_some();
-        if !desired.services().iter().filter_map(|service| service.revision.as_ref()).any(has_variable) {
-            return Cow::Borrowed(desired);
-        }
-        self.expected_revisions(desired).await.in_variables(desired)
+        self.revisions_of_variables(desired).await.in_variables(desired)
     }
 
     async fn expected(&self, desired: &Desired, spec: &RevisionSpec) -> RevisionFact {
