@@ -39,6 +39,9 @@ pub struct Attempt {
     /// Whether the service was verified after the last repair, which had an effect.
     #[serde(default)]
     pub healed: bool,
+    /// Whether the attempts go on in a row of another source: within one incident another commit takes the budget over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continued: bool,
     /// What the drift looked like when the last repair began, until that is verified: a digest. Null for a drift that a
     /// running service does not cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]

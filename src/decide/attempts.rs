@@ -179,22 +179,31 @@ pub fn begin_step(
             return None;
         }
         let seen = inputs.observed.service(service)?;
-        let mut row = row(inputs, rows, seen, drift).cloned().unwrap_or_else(|| new_row(inputs, seen, drift));
+        let before = row(inputs, rows, seen, drift);
+        let mut row = before.cloned().unwrap_or_else(|| new_row(inputs, seen, drift));
         // A start beyond the spent budget does not count as a further attempt.
         let is_over = step == Step::Start && row.attempts >= inputs.desired.object.spec.reconcile.attempts;
         row.attempts += u32::from(!is_over);
-        // Within one incident a row stays, and what its next step is judged by is the revision of now.
-        if is_of_another_revision(&row, seen) {
-            row.source_digest = start_of(seen, row.reason);
-        }
         row.pending = Some(step);
         row.last_at = inputs.now;
         row.next_at = None;
         row.healed = false;
+        row.continued = false;
         row.cause = undone::cause(seen, drift);
-        Some(row)
+        // Within one incident a budget goes on, and what its next step is judged by is the revision of now.
+        let other = before.filter(|row| is_of_another_revision(row, seen));
+        if other.is_some() {
+            row.source_digest = start_of(seen, row.reason);
+        }
+        Some(other.map(continued).into_iter().chain([row]))
     });
-    begun.collect()
+    begun.flatten().collect()
+}
+
+/// The row of a source whose budget goes on with another one. It stays, so that this source is known to be tried, and counts as
+/// no further chance.
+fn continued(row: &Attempt) -> Attempt {
+    Attempt { continued: true, pending: None, cause: None, verified_repairs: Vec::new(), ..row.clone() }
 }
 
 /// The same for the services whose repair a step prepares. Nothing is pending: what the step leaves of their drift proves
@@ -239,6 +248,7 @@ fn new_row(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> Atte
         next_at: None,
         gave_up: None,
         healed: false,
+        continued: false,
         cause: None,
         verified_repairs: Vec::new(),
     }
@@ -256,6 +266,7 @@ pub fn end_step(
 ) -> Vec<Attempt> {
     let end = |mut row: Attempt| {
         match outcome {
+            _ if row.continued => {}
             StepOutcome::Succeeded => {}
             StepOutcome::Failed | StepOutcome::TimedOut => {
                 row.pending = None;
@@ -275,7 +286,10 @@ pub fn end_step(
 /// The rows after a successful rollback: undrift tries nothing more.
 #[must_use]
 pub fn end_rollback(begun: Vec<Attempt>) -> Vec<Attempt> {
-    let end = |row: Attempt| Attempt { pending: None, gave_up: Some(StallReason::RolledBack.into()), ..row };
+    let end = |row: Attempt| match row.continued {
+        true => row,
+        false => Attempt { pending: None, gave_up: Some(StallReason::RolledBack.into()), ..row },
+    };
     begun.into_iter().map(end).collect()
 }
 

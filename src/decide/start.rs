@@ -125,7 +125,10 @@ pub(super) fn not_before(
     seen: &ServiceObservation,
     drift: &Drift,
 ) -> Option<Time> {
-    let earlier = || rows.iter().filter(|row| is_of(inputs, row, seen) && !is_current(inputs, row, seen));
+    // A budget that went on with another source was one chance, and has one row that counts.
+    let is_earlier =
+        |row: &&Attempt| is_of(inputs, row, seen) && !is_current(inputs, row, seen) && !row.continued;
+    let earlier = || rows.iter().filter(is_earlier);
     let of_drift = || earlier().filter(|row| (row.layer, row.reason) == (drift.layer, drift.reason));
     let in_vain = of_drift().filter(|row| !row.healed).count();
     // If the source is enforced, a context that changes by itself builds successfully each time, and each time without effect.

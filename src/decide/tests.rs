@@ -381,6 +381,7 @@ fn row(pending: Option<Step>, last_at: Time) -> Attempt {
         next_at: None,
         gave_up: None,
         healed: false,
+        continued: false,
         cause: None,
         verified_repairs: vec![],
     }

@@ -47,6 +47,7 @@ pub(crate) fn attempt(attempts: u32) -> Attempt {
         next_at: None,
         gave_up: None,
         healed: false,
+        continued: false,
         cause: None,
         verified_repairs: vec![],
     }

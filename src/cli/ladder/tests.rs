@@ -90,6 +90,7 @@ fn an_artifact_whose_budget_is_spent() {
         next_at: None,
         gave_up: None,
         healed: false,
+        continued: false,
         cause: None,
         verified_repairs: vec![],
     };
@@ -132,6 +133,7 @@ fn a_repair_that_waits_for_its_backoff() {
         next_at: Some(at(10)),
         gave_up: None,
         healed: false,
+        continued: false,
         cause: None,
         verified_repairs: vec![],
     };

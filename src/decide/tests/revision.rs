@@ -140,6 +140,53 @@ fn a_commit_during_the_build_of_another_one_loses_nothing() {
     assert_eq!(step, Some(Step::Build { no_cache: false }), "and then the commit that came meanwhile");
 }
 
+/// Commits that come one after the other while a build fails.
+#[test]
+fn commits_within_one_incident_share_one_budget_and_are_one_chance() {
+    let expecting = |number: u32| {
+        with(|seen| {
+            seen.expected = known(&format!("{number:040}"));
+            seen.image = Some(RevisionFact::Missing("nothing".into()));
+        })
+    };
+    let (desired, mut history) = (desired_with(&json!({ "attempts": 3 })), history());
+    let open = after_a_repair(&incident()).incident.map(|open| OpenIncident { steps: vec![], ..open });
+    history.incident = open;
+    let outcome = StepOutcome::Failed;
+    for number in 0..3 {
+        let (seen, before) = (expecting(number), history.clone());
+        let now = at(i64::from(number) * 3600);
+        let inputs = Inputs { now, ..inputs(&desired, &seen, &before) };
+        let decision = decide(inputs);
+        let Next::Execute(step) = &decision.next else { panic!("{number}: {:?}", decision.next) };
+        let begun = begin_step(inputs, &decision.attempts, &decision.services, step.step, &step.services);
+        for row in end_step(begun, outcome, &desired.object.spec.reconcile, now, 7) {
+            history.attempts.retain(|kept| !kept.is_of_the_same(&row));
+            history.attempts.push(row);
+        }
+    }
+    let counted: Vec<(u32, bool)> =
+        history.attempts.iter().map(|row| (row.attempts, row.continued)).collect();
+    assert_eq!(counted, [(1, true), (2, true), (3, false)], "each commit is known, and one row counts");
+    let next = |number: u32, history: &History| {
+        let seen = expecting(number);
+        decide(Inputs { now: at(3 * 3600), ..inputs(&desired, &seen, history) }).next
+    };
+    let spent = next(3, &history);
+    assert!(matches!(&spent, Next::GiveUp { reason, .. } if reason == "BudgetSpent"), "{spent:?}");
+    // The incident has ended: the first other commit is free, and what was tried is not.
+    history.incident = None;
+    let build = |next: &Next| matches!(next, Next::Execute(step) if step.step.kind() == StepKind::Build);
+    assert!(build(&next(3, &history)), "{:?}", next(3, &history));
+    let tried = next(2, &history);
+    assert!(matches!(&tried, Next::GiveUp { reason, .. } if reason == "BudgetSpent"), "{tried:?}");
+    // Nor do they count once the service was verified by somebody else's repair.
+    let well: Vec<Attempt> = after_verification(None, "api", &history.attempts).collect();
+    assert!(well.iter().all(|row| row.attempts == 0));
+    history.attempts = well;
+    assert!(build(&next(3, &history)), "{:?}", next(3, &history));
+}
+
 #[test]
 fn a_route_with_another_one_is_built_unless_the_image_carries_it() {
     let seen = with(answers(known(OTHER)));
