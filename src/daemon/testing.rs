@@ -95,6 +95,6 @@ impl<H: Host + 'static> DaemonFixture<H> {
 
 pub(super) fn healthy() -> World {
     let image = Image { id: 2, source: 2, module: true };
-    let container = FakeContainer { id: 1, image, config: 1, running: true, starts: 1, crashes: 0, looks: 0 };
+    let container = FakeContainer::new(1, image, 1);
     World { image: Some(image), container: Some(container), next: 3, ..World::incident() }
 }

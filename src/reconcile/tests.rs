@@ -402,7 +402,16 @@ fn faults() -> impl Strategy<Value = Faults> {
     prop::array::uniform7(prop::bool::weighted(0.25)).prop_map(|bits| {
         let [build_fails, build_forgets, up_is_noop, new_crashes, route_lost, warms_up, engine_hiccups] =
             bits;
-        Faults { build_fails, build_forgets, up_is_noop, new_crashes, warms_up, engine_hiccups, route_lost }
+        Faults {
+            build_fails,
+            build_forgets,
+            up_is_noop,
+            new_crashes,
+            warms_up,
+            engine_hiccups,
+            route_lost,
+            rewrites_itself: false,
+        }
     })
 }
 

@@ -66,6 +66,10 @@ enum ModelAction {
     Hand(Hand),
     /// The faults stop, and a person runs `undrift retry`.
     Heal,
+    /// A person copies another file over one in the container that was verified.
+    Copy,
+    /// Time passes, and the service rewrites its own files: nobody's deed, and as often as it is repaired.
+    Rewrite,
     /// Time passes, and it observes again what it has given up.
     Resync,
 }
@@ -115,7 +119,11 @@ impl Model for Bounds {
             actions.extend((state.kills < self.kills).then_some(ModelAction::Kill));
         }
         actions.extend((state.verdict() == Some(false) && !state.resynced).then_some(ModelAction::Resync));
+        let rewrites = state.world.faults.rewrites_itself && state.verdict() == Some(true);
+        actions.extend(rewrites.then_some(ModelAction::Rewrite));
         if state.deeds < self.deeds {
+            // In a container that is not verified yet undrift takes it for what the container does at each start.
+            actions.extend((state.verdict() == Some(true)).then_some(ModelAction::Copy));
             actions.extend(HANDS.map(ModelAction::Hand));
             actions.extend((state.world.faults != Faults::default()).then_some(ModelAction::Heal));
         }
@@ -141,6 +149,15 @@ impl Model for Bounds {
             ModelAction::Hand(hand) => {
                 next.world.by_hand(hand);
                 next.a_deed();
+            }
+            ModelAction::Copy => {
+                next.world.rewrite();
+                next.a_deed();
+            }
+            ModelAction::Rewrite => {
+                next.world.rewrite();
+                next.undrift.wait();
+                next.undrift.wake();
             }
             ModelAction::Heal => {
                 next.world.faults = Faults::default();
@@ -221,6 +238,7 @@ fn each_fault() -> Vec<Faults> {
         Faults { new_crashes: true, ..none },
         Faults { route_lost: true, ..none },
         Faults { warms_up: true, ..none },
+        Faults { rewrites_itself: true, ..none },
     ]
 }
 

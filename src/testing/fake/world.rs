@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    api::{ContainerState, Fact, Presence, ProjectObservation, ServiceObservation, Step, StepOutcome},
+    api::{
+        ContainerState, ContentComparison, ContentObservation, Fact, Presence, ProjectObservation,
+        ServiceObservation, Step, StepOutcome,
+    },
     testing::fixtures::{answer_mut, at, container, container_mut, healthy, status},
 };
 
@@ -27,6 +30,15 @@ pub(crate) struct FakeContainer {
     pub(crate) starts: i64,
     pub(crate) crashes: i64,
     pub(crate) looks: usize,
+    /// Whether a file of the module has other bytes than in the image.
+    pub(crate) rewritten: bool,
+}
+
+impl FakeContainer {
+    /// One that was started just now.
+    pub(crate) const fn new(id: u32, image: Image, config: u32) -> Self {
+        Self { id, image, config, running: true, starts: 1, crashes: 0, looks: 0, rewritten: false }
+    }
 }
 
 /// The whole host. `api` is the service with a module and a route; `dashboard` only has to run.
@@ -100,6 +112,8 @@ pub(crate) struct Faults {
     pub(crate) engine_hiccups: bool,
     /// The server does not know the route although the module is there.
     pub(crate) route_lost: bool,
+    /// Each container rewrites a file of its module some time after it was verified; see [`World::rewrite`].
+    pub(crate) rewrites_itself: bool,
 }
 
 impl World {
@@ -149,6 +163,11 @@ impl World {
             Hand::Break => (self.faults.build_fails, self.source) = (true, self.source + 1),
             Hand::Fix => (self.faults.build_fails, self.source) = (false, self.source + 1),
         }
+    }
+
+    /// A file of the module changes in the container: by its service, or by a person's `docker cp`.
+    pub(crate) fn rewrite(&mut self) {
+        self.container.iter_mut().for_each(|container| container.rewritten = true);
     }
 
     /// A person's `docker compose up -d --force-recreate` with this image, which was the newest when it began.
@@ -212,6 +231,7 @@ impl World {
             && container.running
             && container.image == image
             && container.config == self.config
+            && !container.rewritten
             && !self.loses_route(image)
             && !(self.faults.new_crashes && image.id > self.newest_good)
     }
@@ -270,8 +290,7 @@ impl World {
             }
             _ => {
                 let id = self.next;
-                let new = FakeContainer { id, image, config, running: true, starts: 1, crashes: 0, looks: 0 };
-                self.container = Some(new);
+                self.container = Some(FakeContainer::new(id, image, config));
                 self.next += 1;
             }
         }
@@ -369,6 +388,15 @@ impl World {
         };
         shown.modules[0].presence =
             Fact::Known(if found.image.module { Presence::Present } else { Presence::Missing });
+        let is_rewritten = found.rewritten && found.image.module;
+        shown.modules[0].content = is_rewritten.then(|| {
+            let named = vec!["index".to_owned()];
+            ContentObservation::Compared(ContentComparison {
+                differing: 1,
+                named,
+                ..ContentComparison::default()
+            })
+        });
         let there = found.image.module && !self.loses_route(found.image);
         let warming =
             [404, 502, 404].get(found.looks).filter(|_| faults.warms_up && found.image.id > self.newest_good);
