@@ -170,7 +170,8 @@ fn commits_within_one_incident_share_one_budget_and_are_one_chance() {
     assert_eq!(counted, [(1, true), (2, true), (3, false)], "each commit is known, and one row counts");
     let next = |number: u32, history: &History| {
         let seen = expecting(number);
-        decide(Inputs { now: at(3 * 3600), ..inputs(&desired, &seen, history) }).next
+        // A minute after the last attempt.
+        decide(Inputs { now: at(2 * 3600 + 60), ..inputs(&desired, &seen, history) }).next
     };
     let spent = next(3, &history);
     assert!(matches!(&spent, Next::GiveUp { reason, .. } if reason == "BudgetSpent"), "{spent:?}");
@@ -250,24 +251,28 @@ fn without_its_variable(seen: &mut ProjectObservation, service: usize) {
 
 #[test]
 fn nothing_is_made_of_a_service_whose_variable_is_not_known_and_an_existing_container_is_started() {
-    let of_dashboard = |change: fn(&mut ProjectObservation)| {
-        let mut seen = healthy();
-        without_its_variable(&mut seen, 1);
-        change(&mut seen);
-        with_history(&desired(), &seen, &history())
-    };
-    let well = of_dashboard(|_| {});
-    assert!(!well.as_declared() && well.plan.is_empty());
-    let unknown = well.services[1].unknown.as_ref().unwrap();
-    assert!(unknown.layer == Layer::Artifact && unknown.message.contains("GIT_SHA"), "{unknown:?}");
-    let container = well.services[1].layer(Layer::Container);
-    assert!(matches!(container, LayerVerdict::Unknown(..)), "{container:?}");
-    let stopped = of_dashboard(|seen| container_mut(&mut seen.services[1]).state = ContainerState::Exited);
-    let steps: Vec<Step> = stopped.plan.iter().map(|planned| planned.step).collect();
-    assert_eq!(steps, [Step::Start]);
-    // Created anew it would have another value.
-    let gone = of_dashboard(|seen| seen.services[1].containers = Fact::Known(vec![]));
-    assert!(gone.plan.is_empty(), "{:?}", gone.plan);
+    for buildable in [true, false] {
+        let of_dashboard = |change: fn(&mut ProjectObservation)| {
+            let mut seen = healthy();
+            seen.services[1].buildable = buildable;
+            without_its_variable(&mut seen, 1);
+            change(&mut seen);
+            with_history(&desired(), &seen, &history())
+        };
+        let well = of_dashboard(|_| {});
+        assert!(!well.as_declared() && well.plan.is_empty());
+        let unknown = well.services[1].unknown.as_ref().unwrap();
+        assert!(unknown.layer == Layer::Artifact && unknown.message.contains("GIT_SHA"), "{unknown:?}");
+        let container = well.services[1].layer(Layer::Container);
+        assert!(matches!(container, LayerVerdict::Unknown(..)), "{container:?}");
+        let stopped =
+            of_dashboard(|seen| container_mut(&mut seen.services[1]).state = ContainerState::Exited);
+        let steps: Vec<Step> = stopped.plan.iter().map(|planned| planned.step).collect();
+        assert_eq!(steps, [Step::Start]);
+        // Created anew it would have another value.
+        let gone = of_dashboard(|seen| seen.services[1].containers = Fact::Known(vec![]));
+        assert!(gone.plan.is_empty(), "{:?}", gone.plan);
+    }
 }
 
 #[test]
