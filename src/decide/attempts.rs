@@ -286,9 +286,9 @@ pub fn end_step(
 /// The rows after a successful rollback: undrift tries nothing more.
 #[must_use]
 pub fn end_rollback(begun: Vec<Attempt>) -> Vec<Attempt> {
-    let end = |row: Attempt| match row.continued {
-        true => row,
-        false => Attempt { pending: None, gave_up: Some(StallReason::RolledBack.into()), ..row },
+    let end = |row: Attempt| {
+        let gave_up = if row.continued { row.gave_up } else { Some(StallReason::RolledBack.into()) };
+        Attempt { pending: None, gave_up, ..row }
     };
     begun.into_iter().map(end).collect()
 }

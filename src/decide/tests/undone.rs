@@ -132,9 +132,11 @@ fn what_was_given_up_stays_so_while_it_lasts_and_a_person_is_told_what_to_do() {
     assert_eq!(repaired(&desired, &seen, &mut history, 700_000), Some(StepKind::Up));
 }
 
+type Change = fn(&mut ProjectObservation, &mut History);
+
 #[test]
 fn another_spec_source_or_image_or_other_differences_are_another_matter() {
-    let changes: [(&str, fn(&mut ProjectObservation, &mut History)); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("spec", |_, history| history.generation += 1),
         ("source", |seen, _| seen.services[0].source.digest = Fact::Known(Some("sha256:source-3".into()))),
         ("image", |seen, _| {
