@@ -109,6 +109,28 @@ fn there_is_no_proof_beyond_a_tree() {
     assert_eq!(verify_consistency(older, newer, &[]), Err(ProofError::NotOlder { older: 8, newer: 7 }));
 }
 
+/// The roots would be reached: only the number of hashes is wrong for these sizes.
+#[test]
+fn a_proof_of_another_length_is_refused_though_it_leads_to_the_root() {
+    let nodes = tree(8);
+    let proof = |index, size| inclusion_proof(&nodes, at(index, size)).unwrap();
+    let root = |size| head(&nodes, size).unwrap().root;
+    let verify = |size, claimed| verify_inclusion(leaf(0), at(0, claimed), &proof(0, size), root(size));
+    assert_eq!(verify(2, 2), Ok(()));
+    assert_eq!(verify(2, 3), Err(ProofError::WrongLength), "too short");
+    assert_eq!(verify(3, 2), Err(ProofError::WrongLength), "too long");
+    let grown = |newer, claimed| {
+        let proof = consistency_proof(&nodes, Growth::new(2, newer).unwrap()).unwrap();
+        let newer = TreeHead { size: claimed, root: root(newer) };
+        verify_consistency(head(&nodes, 2).unwrap(), newer, &proof)
+    };
+    assert_eq!(grown(4, 4), Ok(()));
+    assert_eq!(grown(4, 5), Err(ProofError::WrongLength), "too short");
+    assert_eq!(grown(5, 4), Err(ProofError::WrongLength), "too long");
+    let without = verify_consistency(head(&nodes, 3).unwrap(), head(&nodes, 5).unwrap(), &[]);
+    assert_eq!(without, Err(ProofError::WrongLength));
+}
+
 #[test]
 fn an_empty_tree_has_one_root() {
     let newer = head(&tree(7), 7).unwrap();
