@@ -135,7 +135,7 @@ mod tests {
             (format!("undrift/host/A\n+7\n{root}\n"), CheckpointError::Size),
             (format!("undrift/host/A\n7 \n{root}\n"), CheckpointError::Size),
             (format!("undrift/host/A\n18446744073709551616\n{root}\n"), CheckpointError::Size),
-            (format!("undrift/host/A\n7\n{} \n", root), CheckpointError::Root),
+            (format!("undrift/host/A\n7\n{root} \n"), CheckpointError::Root),
             (format!("undrift/host/A\n7\n{}\n", root.to_hex()), CheckpointError::Root),
             (
                 "undrift/host/A\n7\nbjQLnP+zepicpUTmu3gKLHiQHT+zNzh2hRGjBhevoB1=\n".into(),

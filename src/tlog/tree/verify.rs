@@ -111,7 +111,7 @@ fn grow(older: TreeHead, newer: TreeHead, start: Hash, rest: &[Hash]) -> Result<
 
 /// A node at the right edge without a sibling is its own parent: the proof has no hash for such a level.
 const fn skip_levels_without_sibling(node: &mut u64, last: &mut u64) {
-    while *node % 2 == 0 && *node != 0 {
+    while node.is_multiple_of(2) && *node != 0 {
         (*node, *last) = (*node / 2, *last / 2);
     }
 }
