@@ -16,6 +16,7 @@
 //! | [`reconcile`] | the only glue: observe, decide, record, execute, observe | call the rooms below |
 //! | [`host`] | every effect on the host behind one narrow trait | I/O |
 //! | [`store`] | SQLite: audit trail, incidents, status, attempts | I/O in the state folder |
+//! | [`tlog`] | pure: a Merkle tree over records, signed checkpoints, proofs and statements, in public formats | nothing |
 //! | [`manifest`] | YAML to typed objects, errors that show the line, when to read them again | read and watch files |
 //! | `files` | files at paths that somebody else chose: regular ones only, within limits of size and time | read files |
 //! | `secret` | pure: names of secrets, and the secret parts of a URL | nothing |
@@ -57,3 +58,4 @@ pub mod store;
 #[cfg(test)]
 mod testing;
 mod times;
+pub mod tlog;
