@@ -82,7 +82,8 @@ impl Scope {
 
     fn of(source: PathBuf, module: &ModuleSpec, build: Option<&BuildModel>) -> Result<Self, NoListing> {
         let context = build.map(|build| context_of(&source, build)).transpose()?.flatten();
-        let (is_in_context, ignore) = (context.is_some(), context.flatten());
+        let is_in_context = context.is_some();
+        let ignore = context.and_then(|context| context.ignore);
         let (mut names, mut paths) = (Vec::new(), Vec::new());
         for text in ALWAYS.into_iter().chain(module.ignore.iter().map(String::as_str)) {
             let bare = text.trim_end_matches('/');
@@ -157,12 +158,14 @@ fn joined(inside: &str, path: &str) -> String {
     }
 }
 
-/// The patterns of an ignore file, and the path of a module in the context that they are of.
-type IgnoreInContext = (Dockerignore, String);
+/// The build context that holds a module's source.
+struct ModuleContext {
+    /// Its ignore file, with the module's path in the context; `None` if it has none.
+    ignore: Option<(Dockerignore, String)>,
+}
 
-/// The ignore file that the build has for this folder, with the folder's path in the context; the outer `None` if no context holds
-/// it. Of two contexts that hold it the main one counts.
-fn context_of(source: &Path, build: &BuildModel) -> Result<Option<Option<IgnoreInContext>>, NoListing> {
+/// The context of the build that holds this folder. Of two the main one counts.
+fn context_of(source: &Path, build: &BuildModel) -> Result<Option<ModuleContext>, NoListing> {
     let dockerfile = build.dockerfile_path();
     let main = [(&build.context, dockerfile.as_deref())];
     let others = build.additional_contexts.values().map(|context| (context, None));
@@ -171,7 +174,8 @@ fn context_of(source: &Path, build: &BuildModel) -> Result<Option<Option<IgnoreI
         let Ok(inside) = source.strip_prefix(&root) else { continue };
         let (file, ignore) =
             ignore_file(&root, dockerfile).map_err(|error| NoListing::Unknown(error.to_string()))?;
-        return Ok(Some(file.map(|_| (ignore, inside.to_string_lossy().into_owned()))));
+        let ignore = file.map(|_| (ignore, inside.to_string_lossy().into_owned()));
+        return Ok(Some(ModuleContext { ignore }));
     }
     Ok(None)
 }
