@@ -347,6 +347,9 @@ pub(super) enum AuditVerb {
         /// Only records up to this time, in the same form
         #[arg(long, value_name = "TIME", env = "UNDRIFT_UNTIL", conflicts_with = "follow")]
         until: Option<String>,
+        /// At most this many, the newest; without it all in JSON, and the newest 200 as text
+        #[arg(long, value_name = "N", env = "UNDRIFT_LIMIT", conflicts_with = "follow")]
+        limit: Option<NonZeroUsize>,
         /// Go on with each further record as it is written, until Ctrl-C; with -o json one a line
         #[arg(long, env = "UNDRIFT_FOLLOW", value_parser = FalseyValueParser::new())]
         follow: bool,
@@ -366,7 +369,13 @@ pub(super) enum AuditVerb {
 #[derive(Debug, Subcommand)]
 pub(super) enum IncidentVerb {
     /// Lists incidents, newest first [exit 0, 2 error]
-    List(Output),
+    List {
+        /// At most this many; without it all in JSON, and the newest 50 as text
+        #[arg(long, value_name = "N", env = "UNDRIFT_LIMIT")]
+        limit: Option<NonZeroUsize>,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Shows one incident as a timeline with its evidence [exit 0, 2 error or no such incident]
     Show {
         /// Its ID, or a beginning of it that is unique

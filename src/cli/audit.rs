@@ -6,13 +6,13 @@ use serde_json::json;
 
 use super::{
     event_text::{kind_paint, outcome_paint},
-    recorded::{VerbError, View, print_json, write_json},
+    recorded::{VerbError, View, write_json},
+    safe::DocumentList,
     style::{Cell, Paint, cell, clean, heading, table},
 };
 use crate::{
     api::{API_VERSION, AuditRecord, Time},
-    decide::trail_rules::{Breach, breaches},
-    documents,
+    decide::trail_rules::{Breach, RuleCheck},
     event_words::{services_of, summary},
     store::{GENESIS, RecordFilter, Store, Verification},
     times::{moment, moment_of},
@@ -28,15 +28,45 @@ pub fn list(
     view: &View,
     out: &mut dyn Write,
 ) -> Result<(), VerbError> {
-    let records = store.map(|store| store.records(filter)).transpose()?.unwrap_or_default();
     if view.json {
-        return print_json(out, &documents::record_list(&records));
+        return list_json(store, filter, out);
     }
+    // One more shows whether there are older ones.
+    let limit = filter.limit.unwrap_or(NEWEST);
+    let asked = RecordFilter { limit: Some(limit.saturating_add(1)), ..filter.clone() };
+    let mut records = store.map(|store| store.newest_records(&asked)).transpose()?.unwrap_or_default();
     if records.is_empty() {
         return Ok(writeln!(out, "no records")?);
     }
+    if records.len() > limit {
+        records.remove(0);
+        let is_all = RecordFilter { limit: None, ..filter.clone() } == RecordFilter::default();
+        let how_many = match records.first().filter(|_| is_all) {
+            Some(first) => format!("{} older records", first.seq.saturating_sub(1)),
+            None => "older records, too".to_owned(),
+        };
+        writeln!(out, "{how_many}: `--limit N` for more of them, `-o json` for all")?;
+    }
     let rows: Vec<_> = std::iter::once(headings()).chain(records.iter().map(row)).collect();
     Ok(table(out, view.style, 0, &rows)?)
+}
+
+/// How many of the newest records are printed as text.
+const NEWEST: usize = 200;
+
+/// All of them, or the newest of them if their number is limited; in the memory of one page.
+fn list_json(store: Option<&Store>, filter: &RecordFilter, out: &mut dyn Write) -> Result<(), VerbError> {
+    let mut list = DocumentList::begin(out, "AuditList")?;
+    match store {
+        Some(store) if filter.limit.is_some() => {
+            store.newest_records(filter)?.iter().try_for_each(|record| list.item(record))?;
+        }
+        Some(store) => store.each_page(filter, |page| {
+            page.iter().try_for_each(|record| list.item(record)).map_err(VerbError::from)
+        })?,
+        None => {}
+    }
+    Ok(list.end()?)
 }
 
 /// The first row of the list.
@@ -95,9 +125,17 @@ pub fn verify(store: Option<&Store>, missing: Option<String>, deep: bool) -> Res
     let empty = Verification::Whole { records: 0, head: GENESIS.into() };
     let chain = store.map(Store::verify).transpose()?.unwrap_or(empty);
     let begun_anew = store.map(Store::begun_anew).transpose()?.flatten();
-    let records = store.filter(|_| deep).map(|store| store.records(&RecordFilter::default())).transpose()?;
-    let breaches = deep.then(|| breaches(records.iter().flatten()));
+    let breaches = store.filter(|_| deep).map(broken_rules).transpose()?.or_else(|| deep.then(Vec::new));
     Ok(TrailReport { chain, missing, begun_anew, breaches })
+}
+
+fn broken_rules(store: &Store) -> Result<Vec<Breach>, VerbError> {
+    let mut rules = RuleCheck::default();
+    store.each_page(&RecordFilter::default(), |page| {
+        page.iter().for_each(|record| rules.take(record));
+        Ok::<_, VerbError>(())
+    })?;
+    Ok(rules.into_breaches())
 }
 
 /// Prints the result of [`verify`]. The check is complete before anything is printed: a reader that closes the pipe does not

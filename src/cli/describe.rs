@@ -274,12 +274,12 @@ fn print_plan(out: &mut dyn Write, style: Style, object: &Object) -> io::Result<
 
 /// The latest incidents, each with its steps.
 fn print_incidents(out: &mut dyn Write, view: &View, store: &Store, object: &str) -> Result<(), VerbError> {
-    let incidents = store.incidents(Some(object))?;
+    let incidents = store.incidents_before(Some(object), None, INCIDENTS)?;
     writeln!(out, "\n{}", view.style.bold("Incidents"))?;
     if incidents.is_empty() {
         return Ok(writeln!(out, "  none")?);
     }
-    for incident in incidents.iter().take(INCIDENTS) {
+    for incident in &incidents {
         table(out, view.style, 2, &[incident_row(incident, view)])?;
         let filter = RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() };
         let mut steps = store.records(&filter)?;
@@ -290,7 +290,8 @@ fn print_incidents(out: &mut dyn Write, view: &View, store: &Store, object: &str
         steps.retain(|record| record.outcome.is_some());
         print_timeline(out, view.style, 4, incident.opened_at, &steps)?;
     }
-    if let Some(more) = incidents.len().checked_sub(INCIDENTS).filter(|more| *more > 0) {
+    let more = store.count_incidents(Some(object))?.saturating_sub(incidents.len());
+    if more > 0 {
         writeln!(out, "  {more} more: `undrift incident list`")?;
     }
     Ok(())

@@ -9,6 +9,7 @@ use serde::Deserialize as _;
 use super::{
     event_text::kind_paint,
     recorded::{VerbError, View, print_json},
+    safe::DocumentList,
     style::{Cell, Paint, Style, cell, clean, heading, table},
 };
 use crate::{
@@ -26,18 +27,49 @@ use crate::{
 ///
 /// # Errors
 /// If the state cannot be read.
-pub fn list(store: Option<&Store>, view: &View, out: &mut dyn Write) -> Result<(), VerbError> {
-    let incidents = store.map(|store| store.incidents(None)).transpose()?.unwrap_or_default();
+pub fn list(
+    store: Option<&Store>,
+    limit: Option<usize>,
+    view: &View,
+    out: &mut dyn Write,
+) -> Result<(), VerbError> {
     if view.json {
-        return print_json(out, &documents::incident_list(&incidents));
+        return list_json(store, limit.unwrap_or(usize::MAX), out);
     }
+    let limit = limit.unwrap_or(NEWEST);
+    let incidents = store.map(|store| store.incidents_before(None, None, limit)).transpose()?;
+    let incidents = incidents.unwrap_or_default();
     if incidents.is_empty() {
         return Ok(writeln!(out, "no incidents")?);
     }
     let names = ["INCIDENT", "OBJECT", "OPENED", "TOOK", "OUTCOME", "DRIFT"];
     let rows: Vec<_> =
         std::iter::once(heading(&names)).chain(incidents.iter().map(|one| row(one, view.now))).collect();
-    Ok(table(out, view.style, 0, &rows)?)
+    table(out, view.style, 0, &rows)?;
+    let all = store.map(|store| store.count_incidents(None)).transpose()?.unwrap_or_default();
+    match all.saturating_sub(incidents.len()) {
+        0 => Ok(()),
+        more => Ok(writeln!(out, "{more} older incidents: `--limit N` for more of them, `-o json` for all")?),
+    }
+}
+
+/// How many of the newest incidents are printed as text.
+const NEWEST: usize = 50;
+
+/// How many incidents are read at a time: memory holds no more.
+const PAGE: usize = 100;
+
+fn list_json(store: Option<&Store>, limit: usize, out: &mut dyn Write) -> Result<(), VerbError> {
+    let mut list = DocumentList::begin(out, "IncidentList")?;
+    let (mut left, mut last) = (limit, None::<String>);
+    while let Some(store) = store.filter(|_| left > 0) {
+        let page = store.incidents_before(None, last.as_deref(), PAGE.min(left))?;
+        let Some(oldest) = page.last() else { break };
+        last = Some(oldest.id.clone());
+        left -= page.len();
+        page.iter().try_for_each(|incident| list.item(incident))?;
+    }
+    Ok(list.end()?)
 }
 
 fn row(incident: &Incident, now: Time) -> Vec<Cell> {

@@ -38,7 +38,7 @@ pub mod validate;
 mod wait;
 mod watch;
 
-use std::{env, io::Write, process::ExitCode};
+use std::{env, io::Write, num::NonZeroUsize, process::ExitCode};
 
 use clap::Parser;
 
@@ -139,7 +139,7 @@ fn dispatch(context: &mut Context<'_>, machine: &impl Machine, verb: &Verb) -> R
 
 fn audit_verb(context: &mut Context<'_>, machine: &impl Machine, verb: &AuditVerb) -> Result<u8, Failure> {
     match verb {
-        AuditVerb::List { object, service, incident, since, until, follow, output } => {
+        AuditVerb::List { object, service, incident, since, until, limit, follow, output } => {
             let view = context.view(output.output);
             let when = |text: &Option<String>| {
                 let parse = |text: &String| recorded::parse_when(text, view.now);
@@ -152,7 +152,7 @@ fn audit_verb(context: &mut Context<'_>, machine: &impl Machine, verb: &AuditVer
                 after: None,
                 since: when(since)?,
                 until: when(until)?,
-                limit: None,
+                limit: limit.map(NonZeroUsize::get),
             };
             if *follow {
                 return follow::run(context, machine, filter, view.json);
@@ -186,9 +186,9 @@ fn verify(context: &Context<'_>, deep: bool) -> Result<audit::TrailReport, Failu
 fn incident_verb(context: &mut Context<'_>, verb: &IncidentVerb) -> Result<u8, Failure> {
     let store = context.shown()?;
     match verb {
-        IncidentVerb::List(output) => {
+        IncidentVerb::List { limit, output } => {
             let view = context.view(output.output);
-            incident::list(store.as_ref(), &view, &mut context.out)?;
+            incident::list(store.as_ref(), limit.map(NonZeroUsize::get), &view, &mut context.out)?;
         }
         IncidentVerb::Show { incident, output } => {
             let view = context.view(output.output);
@@ -223,7 +223,7 @@ fn output_of(verb: &Verb) -> Option<args::Format> {
         Verb::Describe { output, .. }
         | Verb::Doctor { output, .. }
         | Verb::Audit { verb: AuditVerb::List { output, .. } | AuditVerb::Verify { output, .. } }
-        | Verb::Incident { verb: IncidentVerb::List(output) | IncidentVerb::Show { output, .. } } => {
+        | Verb::Incident { verb: IncidentVerb::List { output, .. } | IncidentVerb::Show { output, .. } } => {
             Some(output.output)
         }
     }

@@ -11,7 +11,10 @@ use std::{
 use serde::Serialize;
 
 use super::style::Style;
-use crate::plain::{self, clean};
+use crate::{
+    api::API_VERSION,
+    plain::{self, clean},
+};
 
 /// The beginning and end of each piece of painted text; see [`Paint`](super::style::Paint).
 const PAINTS: [&str; 6] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
@@ -82,6 +85,46 @@ pub(super) fn document(out: &mut dyn Write, value: &impl Serialize) -> io::Resul
     let text = serde_json::to_string_pretty(value)?;
     out.write_all(plain::json(&text).as_bytes())?;
     out.write_all(b"\n")
+}
+
+/// Prints a list as a JSON document, an item at a time: the same text as [`document`] prints of the whole, in flat memory.
+pub(super) struct DocumentList<'o> {
+    out: &'o mut dyn Write,
+    kind: &'static str,
+    has_items: bool,
+}
+
+impl<'o> DocumentList<'o> {
+    /// Begins the document.
+    ///
+    /// # Errors
+    /// The error of `out`.
+    pub(super) fn begin(out: &'o mut dyn Write, kind: &'static str) -> io::Result<Self> {
+        let begin = format!("{{\n  \"apiVersion\": \"{API_VERSION}\",\n  \"items\": [");
+        out.write_all(begin.as_bytes())?;
+        Ok(Self { out, kind, has_items: false })
+    }
+
+    /// Prints the next item.
+    ///
+    /// # Errors
+    /// The error of `out`.
+    pub(super) fn item(&mut self, item: &impl Serialize) -> io::Result<()> {
+        // A string in JSON has no line break, so every one is between tokens.
+        let text = serde_json::to_string_pretty(item)?.replace('\n', "\n    ");
+        let between = if std::mem::replace(&mut self.has_items, true) { ",\n    " } else { "\n    " };
+        self.out.write_all(between.as_bytes())?;
+        self.out.write_all(plain::json(&text).as_bytes())
+    }
+
+    /// Ends the document.
+    ///
+    /// # Errors
+    /// The error of `out`.
+    pub(super) fn end(self) -> io::Result<()> {
+        let end = if self.has_items { "\n  ]" } else { "]" };
+        self.out.write_all(format!("{end},\n  \"kind\": \"{}\"\n}}\n", self.kind).as_bytes())
+    }
 }
 
 /// Prints a value as a JSON document of one line.

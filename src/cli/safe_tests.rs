@@ -90,7 +90,7 @@ fn everything(object: &Object) -> String {
         shown(|out| get::get(Some(&store), &[], Watcher::Absent, get::Columns::Wide, &view(), out).unwrap());
     all += &shown(|out| describe::describe(Some(&store), name, Watcher::Absent, &view(), out).unwrap());
     all += &shown(|out| audit::list(Some(&store), &RecordFilter::default(), &view(), out).unwrap());
-    all += &shown(|out| incident::list(Some(&store), &view(), out).unwrap());
+    all += &shown(|out| incident::list(Some(&store), None, &view(), out).unwrap());
     all += &shown(|out| incident::show(Some(&store), &id, &view(), out).unwrap());
     all
 }

@@ -35,18 +35,35 @@ pub struct Breach {
 
 /// The records of an intact trail, oldest first, that break a rule.
 pub fn breaches<'r>(records: impl IntoIterator<Item = &'r AuditRecord>) -> Vec<Breach> {
-    let mut objects: BTreeMap<&str, ObjectTrail<'r>> = BTreeMap::new();
-    let mut found = Vec::new();
-    for record in records {
+    let mut rules = RuleCheck::default();
+    records.into_iter().for_each(|record| rules.take(record));
+    rules.into_breaches()
+}
+
+/// The same for a trail that does not fit into memory.
+#[derive(Debug, Default)]
+pub struct RuleCheck {
+    objects: BTreeMap<String, ObjectTrail>,
+    found: Vec<Breach>,
+}
+
+impl RuleCheck {
+    /// Takes the next record.
+    pub fn take(&mut self, record: &AuditRecord) {
         let problem = match RecordedEvent::try_from(record) {
             Err(EventError { what, .. }) => Some(what),
-            Ok(recorded) => record.object.as_deref().and_then(|object| {
-                objects.entry(object).or_default().take(recorded, record.incident.as_deref())
+            Ok(recorded) => record.object.as_ref().and_then(|object| {
+                self.objects.entry(object.clone()).or_default().take(recorded, record.incident.as_deref())
             }),
         };
-        found.extend(problem.map(|problem| Breach { seq: record.seq, problem }));
+        self.found.extend(problem.map(|problem| Breach { seq: record.seq, problem }));
     }
-    found
+
+    /// The records that broke a rule.
+    #[must_use]
+    pub fn into_breaches(self) -> Vec<Breach> {
+        self.found
+    }
 }
 
 /// The limits of a spec that a record may exceed.
@@ -85,26 +102,26 @@ fn beyond_limits(read: RecordReader<'_>, limits: Limits) -> Option<String> {
 
 /// The state of one object after its records so far.
 #[derive(Debug, Default)]
-struct ObjectTrail<'r> {
+struct ObjectTrail {
     suspended_at: Option<Time>,
     /// The intents without an outcome.
     open_steps: BTreeSet<u64>,
     /// The open incident.
-    incident: Option<&'r str>,
+    incident: Option<String>,
     /// Its services that drifted and were not verified since.
     unverified: BTreeSet<String>,
 }
 
-impl<'r> ObjectTrail<'r> {
+impl ObjectTrail {
     /// Takes the next record; returns the rule that it breaks, if any.
-    fn take(&mut self, recorded: RecordedEvent, incident: Option<&'r str>) -> Option<String> {
+    fn take(&mut self, recorded: RecordedEvent, incident: Option<&str>) -> Option<String> {
         let RecordedEvent { seq, time, event, .. } = recorded;
         match event {
             Event::DriftDetected { service, .. } => {
-                if self.incident != incident {
+                if self.incident.as_deref() != incident {
                     self.unverified.clear();
                 }
-                self.incident = incident;
+                self.incident = incident.map(str::to_owned);
                 self.unverified.insert(service);
                 None
             }
@@ -155,7 +172,7 @@ impl<'r> ObjectTrail<'r> {
         }
         match incident {
             None => Some("it intends a step outside an incident".into()),
-            Some(id) if self.incident != Some(id) => {
+            Some(id) if self.incident.as_deref() != Some(id) => {
                 Some(format!("it intends a step in the incident {id}, which is not open"))
             }
             Some(_) => None,

@@ -42,7 +42,7 @@ impl Store {
     /// Compares the tables that decisions about this object rest on with the trail, and repairs and logs every difference.
     /// Call it before a decision that is acted on: from then on the tables can be queried.
     ///
-    /// The first call of a process walks the whole trail; each later one continues where the last one ended.
+    /// The first call of a process walks the trail from its last stored sum; each later one continues where the last one ended.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -69,6 +69,9 @@ impl Store {
             let db = self.db();
             // One transaction: the records and the tables are of the same moment.
             let moment = db.unchecked_transaction().map_err(failed(ACTION))?;
+            if !ledger.has_begun() {
+                ledger.resume(&moment, key)?;
+            }
             follow(&mut ledger, &moment)?;
             // Nothing of another database counts.
             !self.is_another(&ledger) && !to_repair(&moment, key, &ledger, object, now)?.is_empty()
@@ -90,16 +93,18 @@ impl Store {
             })?;
         }
         match &self.held {
-            Some(held) if self.is_another(&ledger) => Err(self.condemn(held)),
-            _ => Ok(()),
+            Some(held) if self.is_another(&ledger) => return Err(self.condemn(held)),
+            _ => {}
         }
+        self.store_ledger(&mut ledger);
+        Ok(())
     }
 }
 
 /// Continues to the trail's end, and logs once if the trail is broken or cannot be parsed.
 pub(super) fn follow(ledger: &mut Ledger, db: &Connection) -> Result<()> {
     let (was_broken, was_unreadable) = (ledger.broken.is_some(), ledger.unreadable.is_some());
-    ledger.follow(db, |_| None).map_err(failed(ACTION))?;
+    ledger.follow(db).map_err(failed(ACTION))?;
     if let Some(bad) = ledger.broken.as_ref().filter(|_| !was_broken) {
         tracing::error!(
             record = bad.seq,
@@ -125,13 +130,7 @@ fn to_repair(
     if ledger.is_reliable() {
         return Ok(found);
     }
-    let mut holds_back = Vec::new();
-    for difference in found {
-        if difference.holds_back() && difference.has_its_record(db)? {
-            holds_back.push(difference);
-        }
-    }
-    Ok(holds_back)
+    Ok(found.into_iter().filter(Difference::holds_back).collect())
 }
 
 /// The differences between the tables and the trail, or what undrift wrote, for this object or for all.

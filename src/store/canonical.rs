@@ -57,6 +57,11 @@ pub fn record_hash(record: &AuditRecord) -> String {
 
 /// The same for evidence that is available as text: hashes that very text and ignores the record's own evidence.
 pub(super) fn hash_with(record: &AuditRecord, evidence: &str) -> String {
+    hex::encode(Sha256::digest(canonical_form(record, evidence)))
+}
+
+/// The canonical form of a record whose evidence is available as text: what its hash is made over.
+pub(super) fn canonical_form(record: &AuditRecord, evidence: &str) -> String {
     let text = |text: &str| Value::from(text).to_string();
     let or_null = |value: &Option<String>| value.as_deref().map_or_else(|| "null".to_owned(), text);
     // The keys in their order.
@@ -74,7 +79,7 @@ pub(super) fn hash_with(record: &AuditRecord, evidence: &str) -> String {
         ("time", text(&record.time)),
     ];
     let fields: Vec<String> = form.into_iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
-    hex::encode(Sha256::digest(format!("{{{}}}", fields.join(","))))
+    format!("{{{}}}", fields.join(","))
 }
 
 /// Evidence as the trail can store it. Non-integer numbers become strings, because programs disagree on how to write them;

@@ -1,16 +1,18 @@
 //! How a table differs from the trail, or from what undrift wrote, in words, and how the difference is repaired.
 
-use std::fmt;
+use std::{fmt, ops::ControlFlow};
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 use serde_json::json;
 
 use super::{
-    DigestKey,
+    DigestKey, RecordFilter,
     attempts::save_attempt_in,
     cache::forget_in,
     error::{Result, failed},
+    incident_evidence::evidence_in,
     ledger::{OpenIncidentLedger, before_digest},
+    reader::Query,
     recent_steps::save_recent_step_in,
     seals::{SealedTable, Unsealed, seal_in},
     steps::{OpenIntent, save_open_step_in, signed},
@@ -18,7 +20,7 @@ use super::{
     time::stamp,
     verified_from::note_alteration_in,
 };
-use crate::api::{Attempt, RecentStep, Suspension, Time};
+use crate::api::{Attempt, AuditKind, AuditRecord, RecentStep, Suspension, Time};
 
 const ACTION: &str = "put the state right";
 
@@ -134,13 +136,6 @@ impl Difference {
         !matches!(self, Self::Suspension { recorded: None, .. } | Self::OpenStep { recorded: None, .. })
     }
 
-    /// Whether the record that the repaired row must name still exists.
-    pub(super) fn has_its_record(&self, db: &Connection) -> Result<bool> {
-        let (Self::OpenStep { intent, .. } | Self::RecentStep { intent, .. }) = self else { return Ok(true) };
-        let select = "SELECT EXISTS (SELECT 1 FROM trail WHERE seq = ?1)";
-        db.query_row(select, [signed(*intent)], |row| row.get(0)).map_err(failed(ACTION))
-    }
-
     /// Writes what the trail records, or deletes the row if it records nothing; returns whether that changed anything.
     pub(super) fn repair(
         &self,
@@ -195,17 +190,16 @@ impl Difference {
 /// lost, and undrift rolls nothing back to what a stranger wrote. If another incident of the object is open, that one continues
 /// instead.
 fn repair_incident(change: &Transaction<'_>, object: &str, recorded: &OpenIncidentLedger) -> Result<bool> {
-    let select = "SELECT before FROM incidents WHERE id = ?1";
-    let stored: Option<String> =
-        change.query_row(select, [&recorded.id], |row| row.get(0)).optional().map_err(failed(ACTION))?;
+    let stored = evidence_in(change, &recorded.id).map_err(failed(ACTION))?;
+    let stored = stored.and_then(|texts| Some(texts.ok()?.before));
     let named = recorded.before.as_ref().map(|(_, digest)| digest);
     let before = stored.filter(|before| named.is_some_and(|digest| is_of_digest(before, digest)));
+    let told = IncidentOutline::of(change, &recorded.id)?;
     let repair = "INSERT INTO incidents (id, object, opened_at, drift, before, since, since_seq, occurrences)
-            SELECT ?1, ?2, coalesce((SELECT min(time) FROM trail WHERE incident = ?1), ?3), ?4, ?5, ?3, ?6,
-                   1 + (SELECT count(*) FROM trail WHERE incident = ?1 AND kind IN ('Reconciled', 'Stalled'))
+            SELECT ?1, ?2, coalesce(?7, ?3), ?4, ?5, ?3, ?6, 1 + ?8
             WHERE NOT EXISTS (SELECT 1 FROM incidents WHERE object = ?2 AND closed_at IS NULL AND id <> ?1)
         ON CONFLICT (id) DO UPDATE SET object = ?2, opened_at = excluded.opened_at, closed_at = NULL, outcome = NULL,
-            drift = ?4, before = ?5, after = NULL, since = ?3, since_seq = ?6, earlier = NULL,
+            drift = ?4, before = ?5, after = NULL, since = ?3, since_seq = ?6, earlier = NULL, evidence = NULL,
             occurrences = excluded.occurrences";
     let row = params![
         recorded.id,
@@ -214,6 +208,8 @@ fn repair_incident(change: &Transaction<'_>, object: &str, recorded: &OpenIncide
         json!(recorded.drift).to_string(),
         before.as_deref().unwrap_or(NO_EVIDENCE),
         signed(recorded.began.saturating_sub(1)),
+        told.began,
+        told.ends,
     ];
     change.execute(repair, row).map(|rows| rows > 0).map_err(failed(ACTION))
 }
@@ -227,25 +223,58 @@ impl Unsealed {
             SealedTable::Status => "DELETE FROM objects WHERE name = ?1 AND ?2 IS NOT NULL",
             SealedTable::Image => "DELETE FROM images WHERE id = ?1 AND ?2 IS NOT NULL",
             SealedTable::Engine => "DELETE FROM engines WHERE object = ?1 AND ?2 IS NOT NULL",
-            SealedTable::Incident => END,
+            SealedTable::Ledger => "DELETE FROM ledgers WHERE id = ?1 AND ?2 IS NOT NULL",
+            SealedTable::Incident => return self.take_back_incident(change, now),
         };
         change.execute(sql, params![self.key, stamp(now)]).map(drop).map_err(failed(ACTION))
+    }
+
+    fn take_back_incident(&self, change: &Transaction<'_>, now: Time) -> Result<()> {
+        let IncidentOutline { object, began, end, ends } = IncidentOutline::of(change, &self.key)?;
+        let (closed_at, outcome) = end.unzip();
+        let row = params![self.key, stamp(now), object, began, closed_at, outcome, ends];
+        change.execute(END, row).map(drop).map_err(failed(ACTION))
     }
 }
 
 /// A closed incident, as far as the trail records it.
 const END: &str = "
-    WITH told AS (SELECT * FROM trail WHERE incident = ?1)
-    UPDATE incidents SET
-        object = coalesce((SELECT object FROM told WHERE object IS NOT NULL LIMIT 1), object),
-        opened_at = coalesce((SELECT min(time) FROM told), ?2),
-        closed_at = coalesce(
-            (SELECT time FROM told WHERE kind IN ('Reconciled', 'Stalled') ORDER BY seq DESC LIMIT 1), ?2),
-        outcome = coalesce(
-            (SELECT kind FROM told WHERE kind IN ('Reconciled', 'Stalled') ORDER BY seq DESC LIMIT 1), 'Stalled'),
-        occurrences = max(1, (SELECT count(*) FROM told WHERE kind IN ('Reconciled', 'Stalled'))),
-        drift = '{}', before = '{}', after = NULL, since = NULL, since_seq = 0, earlier = NULL
+    UPDATE incidents SET object = coalesce(?3, object), opened_at = coalesce(?4, ?2), closed_at = coalesce(?5, ?2),
+        outcome = coalesce(?6, 'Stalled'), occurrences = max(1, ?7),
+        drift = '{}', before = '{}', after = NULL, since = NULL, since_seq = 0, earlier = NULL, evidence = NULL
     WHERE id = ?1";
+
+/// What the records say of an incident as a whole.
+#[derive(Default)]
+struct IncidentOutline {
+    object: Option<String>,
+    /// The earliest time of its records.
+    began: Option<String>,
+    /// The time and the kind of its last end, and how many it has.
+    end: Option<(String, String)>,
+    ends: u32,
+}
+
+impl IncidentOutline {
+    fn of(db: &Connection, id: &str) -> Result<Self> {
+        let filter = RecordFilter { incident: Some(id.to_owned()), ..RecordFilter::default() };
+        let mut outline = Self::default();
+        let read = Query::of(&filter).read(db, |stored| {
+            outline.add(stored.record);
+            ControlFlow::Continue(())
+        });
+        read.map_err(failed(ACTION)).map(|()| outline)
+    }
+
+    fn add(&mut self, record: AuditRecord) {
+        self.object = self.object.take().or(record.object);
+        if [AuditKind::Reconciled, AuditKind::Stalled].iter().any(|kind| kind.as_str() == record.kind) {
+            self.end = Some((record.time.clone(), record.kind));
+            self.ends += 1;
+        }
+        self.began = Some(self.began.take().map_or(record.time.clone(), |began| began.min(record.time)));
+    }
+}
 
 impl fmt::Display for Unsealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -256,6 +285,7 @@ impl fmt::Display for Unsealed {
             SealedTable::Image => write!(f, "what is known of the image {key}")?,
             SealedTable::VerifiedFrom => write!(f, "what {key} was verified from")?,
             SealedTable::Engine => write!(f, "the engine that {key} was seen on")?,
+            SealedTable::Ledger => f.write_str("the stored sum of the trail")?,
         }
         f.write_str(if self.gone {
             " is gone, and undrift did not remove it"

@@ -1,18 +1,17 @@
 //! A summary of the records of an incident: an incident that goes on for months has more of them than fit into memory with
 //! their evidence.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::ControlFlow};
 
-use rusqlite::params;
-
-use super::{
-    RecordFilter, Store,
-    error::{Result as StoreResult, failed},
-    trail::StoredRecord,
-};
+use super::{RecordFilter, Store, error::Result as StoreResult, reader::Order};
 use crate::api::{AuditKind, AuditRecord, Drift, DriftReason, EventError, Layer, RecordReader};
 
-const ACTION: &str = "read what an incident has come to";
+/// The kinds that it sums up.
+const KINDS: [AuditKind; 4] =
+    [AuditKind::DriftDetected, AuditKind::Verified, AuditKind::Reconciled, AuditKind::Stalled];
+
+/// What it reads of a drift's evidence.
+const DRIFT: [&str; 3] = ["layer", "message", "reason"];
 
 /// A summary of an incident's records.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -35,24 +34,19 @@ impl Store {
     /// SQLite's error; [`StoreError::NotUnderstood`](super::StoreError::NotUnderstood).
     pub fn incident_summary(&self, id: &str) -> StoreResult<IncidentSummary> {
         let of_incident = RecordFilter { incident: Some(id.to_owned()), ..RecordFilter::default() };
-        let indexed = if self.are_hidden(&of_incident)? { "NOT INDEXED" } else { "" };
-        let db = self.db();
-        let mut query = db
-            .prepare_cached(&format!(
-                "SELECT seq, time, object, service, incident, actor, kind, step, outcome,
-                        CASE kind WHEN ?2 THEN evidence ELSE 'null' END AS evidence, '' AS prev_hash, '' AS hash
-                 FROM trail {indexed} WHERE incident = ?1 AND kind IN (?2, ?3, ?4, ?5) ORDER BY seq"
-            ))
-            .map_err(failed(ACTION))?;
-        let kinds =
-            [AuditKind::DriftDetected, AuditKind::Verified, AuditKind::Reconciled, AuditKind::Stalled];
-        let [drift, verified, reconciled, stalled] = kinds.map(AuditKind::as_str);
-        let mut rows =
-            query.query(params![id, drift, verified, reconciled, stalled]).map_err(failed(ACTION))?;
-        let mut summary = IncidentSummary::default();
-        while let Some(row) = rows.next().map_err(failed(ACTION))? {
-            summary.add(&StoredRecord::read(row).map_err(failed(ACTION))?.into_record())?;
-        }
+        let (mut summary, mut error) = (IncidentSummary::default(), None);
+        self.read_as(&of_incident, &KINDS, Order::OldestFirst, |stored| {
+            let is_drift = stored.record.kind == AuditKind::DriftDetected.as_str();
+            let record = stored.into_record_with(if is_drift { &DRIFT } else { &[] });
+            match summary.add(&record) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(found) => {
+                    error = Some(found);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        error.map_or(Ok(()), Err)?;
         Ok(summary)
     }
 }

@@ -7,6 +7,7 @@ use ulid::Ulid;
 use super::{
     Store,
     error::{Result, StoreError, failed, unreadable},
+    incident_evidence::{EvidenceTexts, evidence_in, read_evidence},
     seals::{SealedTable, if_sealed, is_sealed_in},
     time::{read, read_option, stamp},
     trail::number,
@@ -53,12 +54,10 @@ impl Store {
         outcome: IncidentOutcome,
         after: Option<Value>,
     ) -> Result<()> {
-        self.write_incident(
-            id,
-            "UPDATE incidents SET closed_at = ?2, outcome = ?3, after = ?4
-             WHERE id = ?1 AND closed_at IS NULL",
-            params![id, stamp(at), outcome.to_string(), after.map(|after| after.to_string())],
-        )
+        self.write("write an incident", |change| {
+            close_in(change, id, at, outcome, after.as_ref())?;
+            self.seal_in(change, SealedTable::Incident, id)
+        })
     }
 
     /// Closes an incident together with its record: a kill can leave neither without the other. Writes nothing if the
@@ -81,10 +80,7 @@ impl Store {
         let action = "end an incident";
         self.write(action, |change| {
             self.require_sealed_in(change, id)?;
-            let row = params![id, stamp(at), outcome.to_string(), after.as_ref().map(Value::to_string)];
-            let sql = "UPDATE incidents SET closed_at = ?2, outcome = ?3, after = ?4
-                       WHERE id = ?1 AND closed_at IS NULL";
-            if change.execute(sql, row).map_err(failed(action))? == 1 {
+            if close_in(change, id, at, outcome, after.as_ref())? {
                 self.seal_in(change, SealedTable::Incident, id)?;
                 self.append_in(change, record)?;
             }
@@ -150,11 +146,16 @@ impl Store {
     /// [`StoreError::AmbiguousIncident`] if several have the prefix; SQLite's error.
     pub fn incident(&self, prefix: &str) -> Result<Option<Incident>> {
         let id = prefix.to_ascii_uppercase();
-        let mut found = self.select_incidents("WHERE substr(id, 1, length(?1)) = ?1 AND ?1 <> ''", [&id])?;
-        match found.len() {
-            0 | 1 => Ok(found.pop()),
-            count => Err(StoreError::AmbiguousIncident { prefix: prefix.into(), count }),
+        // No character of an ID comes after these of ASCII: a range of the key, and no scan.
+        let range = "WHERE id >= ?1 AND id < ?1 || '~' AND ?1 <> ''";
+        let mut found = self.select_incidents(&format!("{range} LIMIT 2"), [&id])?;
+        if found.len() < 2 {
+            return Ok(found.pop());
         }
+        let count = format!("SELECT count(*) FROM incidents {range}");
+        let count: i64 = self.db().query_row(&count, [&id], |row| row.get(0)).map_err(failed(READ))?;
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        Err(StoreError::AmbiguousIncident { prefix: prefix.into(), count })
     }
 
     /// The incidents of this object, or of all, newest first: of two with the same time, the one that was opened later.
@@ -162,7 +163,20 @@ impl Store {
     /// # Errors
     /// SQLite's error.
     pub fn incidents(&self, object: Option<&str>) -> Result<Vec<Incident>> {
-        self.select_incidents("WHERE ?1 IS NULL OR object = ?1 ORDER BY opened_at DESC, rowid DESC", [object])
+        self.incidents_before(object, None, usize::MAX)
+    }
+
+    /// How many incidents this object has, or all have.
+    ///
+    /// # Errors
+    /// SQLite's error.
+    pub fn count_incidents(&self, object: Option<&str>) -> Result<usize> {
+        let select = match object {
+            Some(_) => "SELECT count(*) FROM incidents WHERE object = ?1",
+            None => "SELECT count(*) FROM incidents WHERE ?1 IS NULL",
+        };
+        let count: i64 = self.db().query_row(select, [object], |row| row.get(0)).map_err(failed(READ))?;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
     /// At most `limit` incidents of this object, or of all, that come after the one of this ID in the order of
@@ -176,10 +190,15 @@ impl Store {
         before: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Incident>> {
-        let which = "WHERE (?1 IS NULL OR object = ?1)
-                       AND (?2 IS NULL OR (opened_at, rowid) < (SELECT opened_at, rowid FROM incidents WHERE id = ?2))
-                     ORDER BY opened_at DESC, rowid DESC LIMIT ?3";
-        self.select_incidents(which, params![object, before, i64::try_from(limit).unwrap_or(i64::MAX)])
+        // The text contains only the clauses in use, or SQLite would use no index.
+        let clauses = [
+            object.map(|_| "object = ?1"),
+            before.map(|_| "(opened_at, rowid) < (SELECT opened_at, rowid FROM incidents WHERE id = ?2)"),
+            Some("(?1 IS NULL OR ?2 IS NULL OR 1)"),
+        ];
+        let clauses: Vec<&str> = clauses.into_iter().flatten().collect();
+        let which = format!("WHERE {} ORDER BY opened_at DESC, rowid DESC LIMIT ?3", clauses.join(" AND "));
+        self.select_incidents(&which, params![object, before, i64::try_from(limit).unwrap_or(i64::MAX)])
     }
 
     fn select_sealed(&self, which: &str, params: impl Params) -> Result<Option<Incident>> {
@@ -189,13 +208,6 @@ impl Store {
         let Some(found) = select_incidents_in(&moment, which, params)?.pop() else { return Ok(None) };
         let id = found.id.clone();
         if_sealed(&moment, self.key.as_ref(), SealedTable::Incident, &id, Some(found))
-    }
-
-    fn write_incident(&self, id: &str, sql: &str, params: impl Params) -> Result<()> {
-        self.write("write an incident", |change| {
-            change.execute(sql, params).map_err(failed("write an incident"))?;
-            self.seal_in(change, SealedTable::Incident, id)
-        })
     }
 
     fn select_incidents(&self, which: &str, params: impl Params) -> Result<Vec<Incident>> {
@@ -213,12 +225,29 @@ fn select_incidents_in(db: &Connection, which: &str, params: impl Params) -> Res
 
 /// The evidence from before the first step of an incident, as part of a larger transaction.
 pub(super) fn incident_before_in(change: &Transaction<'_>, id: &str) -> Result<Option<Value>> {
-    let select = "SELECT before FROM incidents WHERE id = ?1";
-    let text: Option<String> = change
-        .query_row(select, [id], |row| row.get(0))
-        .optional()
-        .map_err(failed("read the evidence from before"))?;
-    text.map(|text| serde_json::from_str(&text).map_err(unreadable("incident"))).transpose()
+    let found = evidence_in(change, id).map_err(failed("read the evidence from before"))?;
+    let text = found.transpose().map_err(unreadable("incident"))?;
+    text.map(|text| serde_json::from_str(&text.before).map_err(unreadable("incident"))).transpose()
+}
+
+/// Closes an incident that is open, and packs its evidence; returns whether it was open.
+fn close_in(
+    change: &Transaction<'_>,
+    id: &str,
+    at: Time,
+    outcome: IncidentOutcome,
+    after: Option<&Value>,
+) -> Result<bool> {
+    let action = "close an incident";
+    let after = after.map(Value::to_string);
+    let texts = evidence_in(change, id).map_err(failed(action))?.and_then(serde_json::Result::ok);
+    let packed = texts.and_then(|texts| EvidenceTexts { after: after.clone(), ..texts }.pack());
+    let row = params![id, stamp(at), outcome.to_string(), after, packed];
+    let sql = "UPDATE incidents SET closed_at = ?2, outcome = ?3, evidence = ?5,
+                   before = iif(?5 IS NULL, before, ''), after = iif(?5 IS NULL, ?4, NULL),
+                   earlier = iif(?5 IS NULL, earlier, NULL)
+               WHERE id = ?1 AND closed_at IS NULL";
+    Ok(change.execute(sql, row).map_err(failed(action))? == 1)
 }
 
 /// The values that an incident opens with.
@@ -251,15 +280,16 @@ impl NewIncident<'_> {
         });
         let earlier = serde_json::to_string(&earlier).map_err(unreadable("incident"))?;
         let sql = "UPDATE incidents SET closed_at = NULL, outcome = NULL, after = NULL, drift = ?2, before = ?3, since = ?4,
-                       since_seq = (SELECT seq FROM head), earlier = ?5, occurrences = occurrences + 1
+                       evidence = NULL, since_seq = (SELECT seq FROM head), earlier = ?5, occurrences = occurrences + 1
                    WHERE id = ?1";
         let row = params![last.id, self.drift.to_string(), self.before.to_string(), stamp(self.at), earlier];
         change.execute(sql, row).map(drop).map_err(failed("open an incident again"))
     }
 }
 
-const SELECT: &str = "SELECT id, object, opened_at, closed_at, outcome, drift, before, after, occurrences,
-                             coalesce(since, opened_at), since_seq, earlier FROM incidents";
+const SELECT: &str =
+    "SELECT id, object, opened_at, closed_at, outcome, drift, occurrences, coalesce(since, opened_at),
+                             since_seq, before, after, earlier, evidence FROM incidents";
 
 /// An incident whose JSON is still text.
 struct StoredIncident {
@@ -269,12 +299,10 @@ struct StoredIncident {
     closed_at: Option<Time>,
     outcome: Option<String>,
     drift: String,
-    before: String,
-    after: Option<String>,
     occurrences: u32,
     since: Time,
     since_seq: u64,
-    earlier: Option<String>,
+    evidence: serde_json::Result<EvidenceTexts>,
 }
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredIncident> {
@@ -285,32 +313,29 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredIncident> {
         closed_at: read_option(row.get::<_, Option<String>>(3)?.as_deref())?,
         outcome: row.get(4)?,
         drift: row.get(5)?,
-        before: row.get(6)?,
-        after: row.get(7)?,
-        occurrences: row.get(8)?,
-        since: read(&row.get::<_, String>(9)?)?,
-        since_seq: number(row.get(10)?),
-        earlier: row.get(11)?,
+        occurrences: row.get(6)?,
+        since: read(&row.get::<_, String>(7)?)?,
+        since_seq: number(row.get(8)?),
+        evidence: read_evidence(row, 9)?,
     })
 }
 
 fn parse(stored: StoredIncident) -> Result<Incident> {
-    let json = |text: &str| serde_json::from_str(text).map_err(unreadable("incident"));
     let outcome = stored.outcome.map(|word| serde_json::from_value(Value::String(word)));
-    let earlier = stored.earlier.as_deref().map(serde_json::from_str);
+    let evidence = stored.evidence.and_then(|texts| texts.parse()).map_err(unreadable("incident"))?;
     Ok(Incident {
         id: stored.id,
         object: stored.object,
         opened_at: stored.opened_at,
         closed_at: stored.closed_at,
         outcome: outcome.transpose().map_err(unreadable("incident's outcome"))?,
-        drift: json(&stored.drift)?,
-        before: json(&stored.before)?,
-        after: stored.after.as_deref().map(json).transpose()?,
+        drift: serde_json::from_str(&stored.drift).map_err(unreadable("incident"))?,
+        before: evidence.before,
+        after: evidence.after,
         occurrences: stored.occurrences,
         since: stored.since,
         since_seq: stored.since_seq,
-        earlier: earlier.transpose().map_err(unreadable("incident's earlier occurrence"))?,
+        earlier: evidence.earlier,
     })
 }
 

@@ -1,9 +1,12 @@
 //! Whether the file itself is intact: its pages, its indexes, and the values in its tables.
 
 use rusqlite::{Connection, ErrorCode};
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
-use super::error::{Result, failed};
+use super::{
+    error::{Result, failed},
+    incident_evidence::EvidenceTexts,
+};
 use crate::api::{Attempt, Object};
 
 /// How many faults to report: one is enough to act on, and a thoroughly damaged file has thousands.
@@ -42,17 +45,34 @@ type Column = (&'static str, &'static str, fn(&str) -> bool);
 const COLUMNS: [Column; 5] = [
     ("the status of", "SELECT name, object FROM objects", is::<Object>),
     ("an attempt of", "SELECT object, attempt FROM attempts", is::<Attempt>),
-    ("the drift of incident", "SELECT id, drift FROM incidents", is::<Value>),
-    ("the evidence from before incident", "SELECT id, before FROM incidents", is::<Value>),
+    ("the drift of incident", "SELECT id, drift FROM incidents", is::<IgnoredAny>),
+    (
+        "the evidence from before incident",
+        "SELECT id, before FROM incidents WHERE evidence IS NULL",
+        is::<IgnoredAny>,
+    ),
     (
         "the evidence from after incident",
         "SELECT id, after FROM incidents WHERE after IS NOT NULL",
-        is::<Value>,
+        is::<IgnoredAny>,
     ),
 ];
 
 fn is<T: serde::de::DeserializeOwned>(text: &str) -> bool {
     serde_json::from_str::<T>(text).is_ok()
+}
+
+/// The incidents whose packed evidence cannot be read.
+fn unreadable_evidence(db: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut query = db.prepare("SELECT id, evidence FROM incidents WHERE evidence IS NOT NULL")?;
+    let mut rows = query.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        if row.get_ref(1)?.as_blob().map_or(true, |packed| EvidenceTexts::unpack(packed).is_err()) {
+            found.push(format!("the evidence of incident {} cannot be read", row.get::<_, String>(0)?));
+        }
+    }
+    Ok(found)
 }
 
 fn unreadable(db: &Connection) -> Result<Vec<String>> {
@@ -68,6 +88,7 @@ fn unreadable(db: &Connection) -> Result<Vec<String>> {
             }
         }
     }
+    found.extend(unreadable_evidence(db).map_err(failed(action))?);
     found.truncate(MOST);
     Ok(found)
 }

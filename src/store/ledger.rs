@@ -4,17 +4,20 @@
 //! and an index can hide a record, and no hash finds that. So before acting, undrift compares the tables with this sum; see
 //! [`agreement`](super::agreement).
 //!
-//! The walk reads the table of records itself, by its number and by no index, and continues where it last ended: each
-//! reconcile of a daemon reads only what was written since the last one.
+//! The walk reads the records themselves, in segments and then in the table, by their number and by no index, and continues
+//! where it last ended: each reconcile of a daemon reads only what was written since the last one, and a process that starts
+//! only what was written since the last [stored](super::stored_ledger) sum.
 
 use std::collections::BTreeMap;
 
 use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
     chain::{Bad, Chain},
     recent_steps::kept_since,
+    segment::{Segment, segment_of, segments_in},
     steps::{OpenIntent, signed},
     trail::StoredRecord,
 };
@@ -24,43 +27,60 @@ use crate::api::{
 };
 
 /// The sum of the trail up to one of its records.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Ledger {
     pub(super) chain: Chain,
     /// The first record that fails verification. Later records count if they are valid themselves.
+    #[serde(skip)]
     pub(super) broken: Option<Bad>,
     /// Whether a record is missing that this walk has already read: the trail is not the same one any more.
+    #[serde(skip)]
     pub(super) is_cut: bool,
     /// The first valid record that cannot be parsed: a later undrift wrote it, or somebody who computed all hashes.
+    #[serde(skip)]
     pub(super) unreadable: Option<EventError>,
     pub(super) objects: BTreeMap<String, ObjectLedger>,
     /// The steps without an outcome, by their intents.
     pub(super) open: BTreeMap<u64, OpenIntent>,
     /// The steps that the rate counts, by their intents.
     pub(super) counted: BTreeMap<u64, Counted>,
-    /// How many records each incident has.
-    records: BTreeMap<String, usize>,
+    /// Up to which record it is stored.
+    #[serde(skip)]
+    pub(super) stored_until: u64,
 }
 
 /// The sum of the trail for one object.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct ObjectLedger {
     pub(super) suspended: Option<(u64, Suspension)>,
     pub(super) generation: Option<(u64, RecordedGeneration)>,
     /// The attempts as last recorded, with the numbers of those records.
     pub(super) attempts: Vec<(u64, Attempt)>,
     pub(super) incident: Option<OpenIncidentLedger>,
+    /// Where the records of its last two incidents are, the latest first: decisions rest on these, and no index may hide one.
+    places: Vec<IncidentPlaces>,
 }
 
+/// How many records of an incident are in each block of 1,024 numbers: in its segment, once that is packed.
+#[derive(Debug, Serialize, Deserialize)]
+struct IncidentPlaces {
+    id: String,
+    blocks: BTreeMap<u64, u64>,
+}
+
+/// How many incidents of an object the ledger keeps the places of: the open one, and the one before it, whose repair may still
+/// turn out to be harmful. `audit verify` covers the others.
+const INCIDENTS: usize = 2;
+
 /// A recorded generation.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RecordedGeneration {
     pub(super) number: i64,
     pub(super) digest: String,
 }
 
 /// The open incident.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct OpenIncidentLedger {
     pub(super) id: String,
     /// Its first drift since it opened: the record, the service and the drift.
@@ -72,40 +92,60 @@ pub(super) struct OpenIncidentLedger {
 }
 
 /// The steps of one intent that the rate counts, and when that was recorded.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Counted {
     recorded_at: Time,
     pub(super) steps: Vec<RecentStep>,
 }
 
+/// The fields of evidence that the sum is made from. To skip the rest is what makes the walk fast.
+const FIELDS: &[&str] = &[
+    "attempts",
+    "beforeDigest",
+    "forceRecreate",
+    "generation",
+    "intent",
+    "layer",
+    "manifest",
+    "message",
+    "noCache",
+    "noRecreate",
+    "reason",
+    "recentSteps",
+    "removed",
+    "restored",
+    "services",
+    "specDigest",
+    "until",
+    "why",
+];
+
 impl Ledger {
-    /// Continues to the trail's end. `also` may find further faults of a record than its place in the chain.
-    pub(super) fn follow(
-        &mut self,
-        db: &Connection,
-        also: fn(&StoredRecord) -> Option<&'static str>,
-    ) -> rusqlite::Result<()> {
+    /// Continues to the trail's end.
+    pub(super) fn follow(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        self.walk(db, &mut NoCheck)
+    }
+
+    /// The same; `check` may find further faults than a record's place in the chain.
+    pub(super) fn walk(&mut self, db: &Connection, check: &mut impl Check) -> rusqlite::Result<()> {
         // From the last known record, which must still be there; on a first walk, from anything placed before the first record.
-        let from = if self.has_begun() { signed(self.chain.records) } else { i64::MIN };
+        let mut goes_on = !self.has_begun();
+        let from = self.chain.records;
+        let first = if goes_on { 0 } else { segment_of(from) };
+        for number in first..segments_in(db)? {
+            let Some(segment) = Segment::of(db, number)? else { continue };
+            self.add_segment(&segment, from, &mut goes_on, check)?;
+        }
+        let from = if goes_on && from == 0 { i64::MIN } else { signed(from) };
         let mut query = db.prepare_cached("SELECT * FROM trail NOT INDEXED WHERE seq >= ?1 ORDER BY seq")?;
         let mut rows = query.query([from])?;
-        let mut goes_on = !self.has_begun();
         while let Some(row) = rows.next()? {
             let stored = StoredRecord::read(row)?;
             if !goes_on && self.chain.ends_with(&stored.record) {
                 goes_on = true;
                 continue;
             }
-            let bad = self.chain.take(&stored).or_else(|| {
-                let what = also(&stored)?;
-                Some(Bad { seq: stored.record.seq, what: what.to_owned() })
-            });
-            // An invalid record must not lift any restriction; a suspension in it still counts.
-            if bad.is_none() || stored.record.kind == AuditKind::Suspended.as_str() {
-                let added = self.add(&stored.into_record());
-                self.unreadable = self.unreadable.take().or(added.err());
-            }
-            self.broken = self.broken.take().or(bad);
+            self.take(stored, check);
         }
         if !goes_on {
             self.is_cut = true;
@@ -114,14 +154,70 @@ impl Ledger {
         Ok(())
     }
 
+    fn add_segment(
+        &mut self,
+        segment: &Segment,
+        from: u64,
+        goes_on: &mut bool,
+        check: &mut impl Check,
+    ) -> rusqlite::Result<()> {
+        let lines = match segment.lines() {
+            Ok(lines) => lines,
+            Err(error) => return Ok(self.skip(segment, &error, goes_on)),
+        };
+        for line in lines {
+            let stored = match segment.record(line) {
+                Ok(stored) => stored,
+                Err(error) => return Ok(self.skip(segment, &error, goes_on)),
+            };
+            if stored.record.seq < from && !*goes_on {
+                continue;
+            }
+            if !*goes_on && self.chain.ends_with(&stored.record) {
+                *goes_on = true;
+                continue;
+            }
+            self.take(stored, check);
+        }
+        let bad = if *goes_on { self.chain.end_of(segment) } else { None };
+        if bad.is_some() {
+            self.chain.skip(segment);
+        }
+        self.broken = self.broken.take().or(bad);
+        check.segment(segment)
+    }
+
+    /// Goes on after a segment that cannot be unpacked: it is broken, and may well be of this trail.
+    fn skip(&mut self, segment: &Segment, error: &rusqlite::Error, goes_on: &mut bool) {
+        *goes_on = true;
+        let what = format!("cannot be read: {error}");
+        let seq = (self.chain.records + 1).max(segment.first_seq());
+        self.broken.get_or_insert(Bad { seq, what });
+        self.chain.skip(segment);
+    }
+
+    fn take(&mut self, stored: StoredRecord, check: &mut impl Check) {
+        let bad = self.chain.take(&stored).or_else(|| {
+            let what = check.record(&stored)?;
+            Some(Bad { seq: stored.record.seq, what: what.to_owned() })
+        });
+        // An invalid record must not lift any restriction; a suspension in it still counts.
+        if bad.is_none() || stored.record.kind == AuditKind::Suspended.as_str() {
+            let added = self.add(&stored.into_record_with(FIELDS));
+            self.unreadable = self.unreadable.take().or(added.err());
+        }
+        self.broken = self.broken.take().or(bad);
+    }
+
     /// Whether the walk has begun.
     pub(super) const fn has_begun(&self) -> bool {
         self.chain.records > 0
     }
 
-    /// How many records the incident has.
-    pub(super) fn records_of(&self, incident: &str) -> usize {
-        self.records.get(incident).copied().unwrap_or_default()
+    /// How many records of this incident are in each block of 1,024 numbers; `None` if it is not one of the last two of an object.
+    pub(super) fn blocks_of(&self, incident: &str) -> Option<&BTreeMap<u64, u64>> {
+        let mut places = self.objects.values().flat_map(|object| &object.places);
+        places.find(|places| places.id == incident).map(|places| &places.blocks)
     }
 
     /// Re-dates steps in the future to now, as their table does.
@@ -142,8 +238,8 @@ impl Ledger {
     }
 
     fn add(&mut self, record: &AuditRecord) -> Result<(), EventError> {
-        if let Some(incident) = &record.incident {
-            *self.records.entry(incident.clone()).or_default() += 1;
+        if let (Some(incident), Some(object)) = (&record.incident, &record.object) {
+            self.objects.entry(object.clone()).or_default().place(incident, record.seq);
         }
         let read = RecordReader::new(record);
         let (kind, at) = (read.kind()?, read.time()?);
@@ -214,6 +310,17 @@ impl Ledger {
 }
 
 impl ObjectLedger {
+    fn place(&mut self, incident: &str, seq: u64) {
+        let known = self.places.iter().position(|places| places.id == incident);
+        let mut places = match known {
+            Some(known) => self.places.remove(known),
+            None => IncidentPlaces { id: incident.to_owned(), blocks: BTreeMap::new() },
+        };
+        *places.blocks.entry(segment_of(seq)).or_default() += 1;
+        self.places.insert(0, places);
+        self.places.truncate(INCIDENTS);
+    }
+
     fn add(&mut self, record: &AuditRecord, kind: AuditKind, at: Time) -> Result<(), EventError> {
         let read = RecordReader::new(record);
         match kind {
@@ -277,6 +384,28 @@ impl ObjectLedger {
         if let (Some(open), Some(digest)) = (open, digest) {
             open.before = Some((record.seq, digest));
         }
+    }
+}
+
+/// What a walk checks besides the chain.
+pub(super) trait Check {
+    /// The fault of a record whose place in the chain is right.
+    fn record(&mut self, stored: &StoredRecord) -> Option<&'static str>;
+
+    /// A segment of which every record was walked.
+    fn segment(&mut self, segment: &Segment) -> rusqlite::Result<()>;
+}
+
+/// Nothing: what acts has no time for more.
+struct NoCheck;
+
+impl Check for NoCheck {
+    fn record(&mut self, _: &StoredRecord) -> Option<&'static str> {
+        None
+    }
+
+    fn segment(&mut self, _: &Segment) -> rusqlite::Result<()> {
+        Ok(())
     }
 }
 

@@ -21,6 +21,7 @@ mod folder;
 mod held;
 mod holder;
 mod images;
+mod incident_evidence;
 mod incident_summary;
 mod incidents;
 mod integrity;
@@ -31,13 +32,18 @@ mod lost;
 mod objects;
 mod observed_at;
 mod outcomes;
+mod packing;
 mod place;
+mod reader;
 mod recent_steps;
 mod running_version;
 mod schema;
 mod seals;
+mod segment;
+mod segment_check;
 mod step_lock;
 mod steps;
+mod stored_ledger;
 mod suspensions;
 mod time;
 mod trail;
@@ -53,7 +59,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, config::DbConfig};
@@ -107,6 +113,8 @@ pub struct Store {
     /// The head of the trail as last seen or written, for the holder of the folder's lock. Lock it after the connection if you
     /// take both.
     head: Mutex<Option<Head>>,
+    /// Whether records that are not whole keep the trail from being packed.
+    is_unpackable: AtomicBool,
     /// The open files, for the holder of the folder's lock. Dropped after the connections, whose locks end when some of
     /// these close.
     held: Option<Held>,
@@ -249,9 +257,20 @@ impl Store {
         let key_of_older = if is_older { key()? } else { None };
         let (db, kept) = (Mutex::new(db), Mutex::default());
         let ledger = Mutex::default();
-        let (dir, head) = (dir.to_owned(), Mutex::default());
-        let store =
-            Self { dir, db, cache: None, actor, clock, key: key_of_older, kept, ledger, head, held: None };
+        let (dir, head, is_unpackable) = (dir.to_owned(), Mutex::default(), AtomicBool::new(false));
+        let store = Self {
+            dir,
+            db,
+            cache: None,
+            actor,
+            clock,
+            key: key_of_older,
+            kept,
+            ledger,
+            head,
+            is_unpackable,
+            held: None,
+        };
         store.migrate(schema::MIGRATIONS, lost)?;
         let cache = Some(Mutex::new(folder::connect_cache(&path)?));
         Ok(Self { cache, key: key()?, ..store })
@@ -290,6 +309,7 @@ impl Store {
                     kept,
                     ledger,
                     head: Mutex::default(),
+                    is_unpackable: AtomicBool::new(false),
                     held: None,
                 }))
             }
@@ -384,6 +404,8 @@ impl Store {
         if head.is_some() {
             *self.head() = head;
         }
+        drop(db);
+        self.pack_if_due();
         Ok(done)
     }
 }

@@ -26,6 +26,8 @@ pub(super) enum SealedTable {
     VerifiedFrom,
     /// The engine that an object was seen on.
     Engine,
+    /// The stored sum of the trail.
+    Ledger,
 }
 
 /// How a table is read.
@@ -33,7 +35,7 @@ struct TableShape {
     table: &'static str,
     key: &'static str,
     columns: &'static str,
-    /// The rows that decisions about the object `?1` may rest on; all if that is null.
+    /// The rows that decisions about the object `?1` may rest on.
     which: &'static str,
 }
 
@@ -48,27 +50,33 @@ pub(super) struct Unsealed {
 }
 
 impl SealedTable {
-    const ALL: [Self; 5] = [Self::Status, Self::Incident, Self::Image, Self::VerifiedFrom, Self::Engine];
+    const ALL: [Self; 6] =
+        [Self::Status, Self::Incident, Self::Image, Self::VerifiedFrom, Self::Engine, Self::Ledger];
 
     const fn shape(self) -> TableShape {
         let (table, key, columns, which) = match self {
-            Self::Status => ("objects", "name", "recorded_at, object", "?1 IS NULL OR name = ?1"),
+            Self::Status => ("objects", "name", "recorded_at, object", "name = ?1"),
             Self::Incident => (
                 "incidents",
                 "id",
-                "object, opened_at, closed_at, outcome, drift, before, after, occurrences, since, since_seq, earlier",
+                // Packed evidence counts in the place of `before`, which is empty then.
+                "object, opened_at, closed_at, outcome, drift, iif(evidence IS NULL, before, hex(evidence) || ' ' || before), after,
+                 occurrences, since, since_seq, earlier",
                 // The last two, of which one may be open, and any others that somebody has opened.
-                "?1 IS NULL OR object = ?1 AND closed_at IS NULL OR incidents.rowid IN
-                 (SELECT rowid FROM incidents WHERE object = ?1 ORDER BY rowid DESC LIMIT 2)",
+                "incidents.rowid IN
+                 (SELECT rowid FROM incidents WHERE object = ?1 AND closed_at IS NULL UNION ALL SELECT * FROM
+                  (SELECT rowid FROM incidents WHERE object = ?1 ORDER BY rowid DESC LIMIT 2))",
             ),
             Self::Image => (
                 "images",
                 "id",
                 "reference, source_digest, built_by_undrift, last_good_at",
-                "?1 IS NULL OR 1",
+                "?1 IS NOT NULL",
             ),
-            Self::VerifiedFrom => ("verified_from", "object", "digests", "?1 IS NULL OR object = ?1"),
-            Self::Engine => ("engines", "object", "id, endpoint", "?1 IS NULL OR object = ?1"),
+            Self::VerifiedFrom => ("verified_from", "object", "digests", "object = ?1"),
+            Self::Engine => ("engines", "object", "id, endpoint", "object = ?1"),
+            // It is checked where it is read.
+            Self::Ledger => ("ledgers", "id", "seq, hash, ledger", "?1 IS NULL"),
         };
         TableShape { table, key, columns, which }
     }
@@ -184,7 +192,8 @@ fn altered_in(
     let TableShape { table, key, columns, which } = of.shape();
     let select = format!(
         "SELECT {key}, json_array({key}, {columns}), seal
-         FROM {table} LEFT JOIN seals ON table_name = '{table}' AND row_key = {key} WHERE {which}"
+         FROM {table} LEFT JOIN seals ON table_name = '{table}' AND row_key = {key} WHERE {}",
+        if object.is_some() { which } else { "?1 IS NULL" }
     );
     let mut query = db.prepare_cached(&select).map_err(failed(ACTION))?;
     let rows = query

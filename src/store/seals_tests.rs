@@ -237,8 +237,9 @@ fn who_may_not_read_the_key_finds_nothing_and_alters_nothing() {
 fn rows_of_an_earlier_state_are_sealed_by_its_upgrade_once() {
     let (home, store, _) = state();
     drop(store);
+    testing::as_schema_8(home.path());
     let db = testing::raw(home.path());
-    // As the previous version left it.
+    // As the version without seals left it.
     db.execute_batch(
         "DROP TABLE seals; DELETE FROM verified_from; INSERT INTO cache VALUES ('module', 'a', 'present', 0)",
     )

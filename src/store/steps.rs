@@ -1,6 +1,7 @@
 //! The intent before a step, and what a kill leaves of it. Its outcome is in `outcomes`.
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
@@ -16,7 +17,7 @@ use super::{
 use crate::api::{Attempt, AuditKind, NewRecord, RecentStep, Step, StepOutcome, Time};
 
 /// An intended step without a recorded outcome.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenIntent {
     /// The number of the `StepIntended` record.
     pub seq: u64,
@@ -85,8 +86,11 @@ impl Store {
             {
                 record.evidence["beforeDigest"] = json!(before_digest(&before));
             }
-            let seq = self.append_in(change, &record)?;
-            save_open_step_row_in(change, seq, step, services)?;
+            let appended = self.append_record_in(change, &record)?;
+            let (seq, services) = (appended.seq, services.to_vec());
+            let (object, incident) = (appended.object, appended.incident);
+            let time = appended.time.parse().unwrap_or_else(|_| (self.clock)());
+            save_open_step_in(change, &OpenIntent { seq, object, incident, step, services, time })?;
             begun.iter().try_for_each(|row| save_attempt_in(change, row))?;
             save_recent_steps_in(change, seq, recent)?;
             Ok(seq)
@@ -176,19 +180,11 @@ impl Store {
 
 /// Opens a step whose intent is recorded; replaces its row in the table.
 pub(super) fn save_open_step_in(change: &Transaction<'_>, open: &OpenIntent) -> Result<()> {
-    save_open_step_row_in(change, open.seq, open.step, &open.services)
-}
-
-fn save_open_step_row_in(
-    change: &Transaction<'_>,
-    intent: u64,
-    step: Step,
-    services: &[String],
-) -> Result<()> {
-    let step = serde_json::to_string(&step).map_err(unreadable("step"))?;
-    let row = params![signed(intent), step, json!(services).to_string()];
+    let step = serde_json::to_string(&open.step).map_err(unreadable("step"))?;
+    let (services, time) = (json!(open.services).to_string(), time::stamp(open.time));
+    let row = params![signed(open.seq), step, services, open.object, open.incident, time];
     change
-        .execute("INSERT OR REPLACE INTO open_steps VALUES (?1, ?2, ?3)", row)
+        .execute("INSERT OR REPLACE INTO open_steps VALUES (?1, ?2, ?3, ?4, ?5, ?6)", row)
         .map(drop)
         .map_err(failed("record the intent of a step"))
 }
@@ -212,8 +208,7 @@ pub(super) fn listing<T: serde::Serialize>(record: NewRecord, key: &str, rows: &
     if rows.is_empty() { record } else { record.with(json!({ key: rows })) }
 }
 
-const SELECT_OPEN: &str = "SELECT intent, object, incident, open_steps.step, services, time
-                           FROM open_steps JOIN trail ON seq = intent";
+const SELECT_OPEN: &str = "SELECT intent, object, incident, step, services, time FROM open_steps";
 
 type OpenRow = (i64, Option<String>, Option<String>, String, String, Time);
 
@@ -295,6 +290,37 @@ mod tests {
         assert_eq!(records[1].object.as_deref(), Some("shop"));
         assert_eq!(records[1].incident.as_deref(), Some("01J"));
         assert_eq!(records[1].step.as_deref(), Some("Build"));
+    }
+
+    #[test]
+    fn a_step_that_an_earlier_version_left_open_is_still_open() {
+        let (home, store) = testing::store();
+        let recent = crate::api::RecentStep {
+            project: "p".into(),
+            service: "api".into(),
+            object: "shop".into(),
+            generation: 1,
+            kind: StepKind::Build,
+            at: testing::start(),
+            beyond: None,
+        };
+        let (record, services, recent) = (build(), services(), [recent]);
+        let intent = NewIntent {
+            record: &record,
+            step: Step::Build { no_cache: true },
+            services: &services,
+            begun: &[],
+            recent: &recent,
+            before: None,
+        };
+        store.intend_with(intent).unwrap();
+        let open = store.open_intents().unwrap();
+        drop(store);
+        testing::as_schema_8(home.path());
+        let store = Store::open(home.path(), "test".into()).unwrap();
+        assert_eq!(store.open_intents().unwrap(), open);
+        assert_eq!(store.recent_steps("p", testing::start()).unwrap(), recent);
+        assert!(store.verify().unwrap().is_whole());
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::{
 
 use chrono::TimeDelta;
 use rusqlite::Connection;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Clock, NewIncident, Store, folder::FILE};
-use crate::api::{Attempt, DriftReason, Incident, Layer, Time};
+use crate::api::{Attempt, AuditKind, DriftReason, Incident, Layer, NewRecord, Time};
 
 /// Where the tests' clock starts.
 pub(crate) fn start() -> Time {
@@ -29,6 +29,46 @@ pub(crate) fn store() -> (TempDir, Store) {
     let home = tempfile::tempdir().unwrap();
     let store = Store::open_with_clock(home.path(), "ops@host undrift[1] test".into(), clock()).unwrap();
     (home, store)
+}
+
+/// A trail of so many records, of an incident each four; the first one is of an object of its own. What no test needs to survive
+/// a power cut is not awaited on the disk.
+pub(crate) fn long_trail(records: u64) -> (TempDir, Store) {
+    let (home, store) = store();
+    without_sync(&store);
+    for n in 0..records {
+        append_nth(&store, n);
+    }
+    (home, store)
+}
+
+/// Writes of this store no longer wait for the disk.
+pub(crate) fn without_sync(store: &Store) {
+    store.db().pragma_update(None, "synchronous", "OFF").unwrap();
+}
+
+/// The n-th record of [`long_trail`], from 0.
+pub(crate) fn append_nth(store: &Store, n: u64) {
+    let (kind, evidence) = match n % 4 {
+        0 => {
+            let evidence =
+                json!({ "layer": "container", "reason": "NotRunning", "message": "it \"exited\"", "n": n });
+            (AuditKind::DriftDetected, evidence)
+        }
+        1 => (AuditKind::RolledBack, json!({ "services": ["api", "web"], "to": {}, "n": n })),
+        2 => (AuditKind::Verified, json!({ "looks": 7, "n": n })),
+        _ => (AuditKind::Reconciled, json!({ "transitions": [], "steps": n })),
+    };
+    let has_service = matches!(kind, AuditKind::DriftDetected | AuditKind::Verified);
+    let object = if n < 4 { "first".to_owned() } else { format!("shop-{}", n / 4 % 3) };
+    let record = NewRecord {
+        object: Some(object),
+        service: has_service.then(|| "api".to_owned()),
+        incident: Some(format!("I{}", n / 4)),
+        evidence,
+        ..NewRecord::of(kind)
+    };
+    store.append(&record).unwrap();
 }
 
 /// So many attempts at a module that is missing in the image of `shop`'s service `api`, none of them running.
@@ -72,6 +112,27 @@ pub(crate) fn tamper(dir: &Path, sql: &str) {
         db.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
     }
     db.execute_batch(sql).unwrap();
+}
+
+/// Takes the ninth step of the schema back: the state is as an undrift left it that had no segments. Evidence that was packed is
+/// lost.
+pub(crate) fn as_schema_8(dir: &Path) {
+    let back = "
+        DROP INDEX incidents_newest;
+        DROP INDEX incidents_of_object;
+        UPDATE incidents SET before = '{}' WHERE evidence IS NOT NULL;
+        ALTER TABLE incidents DROP COLUMN evidence;
+        DROP TRIGGER trail_no_delete;
+        CREATE TRIGGER trail_no_delete BEFORE DELETE ON trail
+        BEGIN SELECT RAISE(ABORT, 'a record of the audit trail is never deleted'); END;
+        DROP TABLE segments;
+        DROP TABLE segment_index;
+        DROP TABLE ledgers;
+        ALTER TABLE open_steps DROP COLUMN object;
+        ALTER TABLE open_steps DROP COLUMN incident;
+        ALTER TABLE open_steps DROP COLUMN time;
+        PRAGMA user_version = 8";
+    raw(dir).execute_batch(back).unwrap();
 }
 
 /// An object in the incident's state: `api` misses a module, `dashboard` is as declared.

@@ -1,14 +1,18 @@
 //! The audit trail: appending and reading records.
 
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, named_params};
-use serde_json::Value;
+use std::{borrow::Cow, collections::BTreeMap, fmt, ops::ControlFlow};
+
+use rusqlite::{Connection, Row, Transaction, named_params};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::{Map, Value};
 
 use super::{
-    Store,
+    Store, StoreError,
     agreement::follow,
     canonical::{admissible, canonical, record_hash},
     error::{Result, failed},
-    steps::signed,
+    reader::{Order, Query, count_in_table, has_segments},
+    segment::{hash_in, segments_in},
     time::stamp,
 };
 use crate::api::{AuditKind, AuditRecord, NewRecord, RecordReader, RecordedEvent, Time};
@@ -61,6 +65,11 @@ impl Store {
 
     /// [`append`](Self::append), as part of a larger transaction.
     pub(super) fn append_in(&self, change: &Transaction<'_>, new: &NewRecord) -> Result<u64> {
+        self.append_record_in(change, new).map(|record| record.seq)
+    }
+
+    /// The same; returns the record.
+    pub(super) fn append_record_in(&self, change: &Transaction<'_>, new: &NewRecord) -> Result<AuditRecord> {
         let (last, prev_hash): (i64, String) = change
             .query_row("SELECT seq, hash FROM head", [], |row| Ok((row.get(0)?, row.get(1)?)))
             .map_err(failed("read the head of the audit trail"))?;
@@ -80,7 +89,7 @@ impl Store {
         };
         record.hash = record_hash(&record);
         insert(change, last + 1, &record).map_err(failed("append to the audit trail"))?;
-        Ok(record.seq)
+        Ok(record)
     }
 
     /// The records that match the filter, oldest first. They are returned as stored, without checking the chain:
@@ -89,12 +98,46 @@ impl Store {
     /// # Errors
     /// SQLite's error.
     pub fn records(&self, filter: &RecordFilter) -> Result<Vec<AuditRecord>> {
-        let found = self.select_records(filter, "")?;
-        if !self.are_hidden(filter)? {
-            return Ok(found);
+        self.read_records(filter, Order::OldestFirst)
+    }
+
+    /// The newest records that match the filter, at most `filter.limit`, oldest first.
+    ///
+    /// # Errors
+    /// SQLite's error.
+    pub fn newest_records(&self, filter: &RecordFilter) -> Result<Vec<AuditRecord>> {
+        let mut found = self.read_records(filter, Order::NewestFirst)?;
+        found.reverse();
+        Ok(found)
+    }
+
+    /// The records that match the filter, oldest first, page by page: memory holds one page. They are those of one moment, because
+    /// a trail only grows: a record that is written meanwhile is in none of the pages.
+    ///
+    /// # Errors
+    /// SQLite's error, or the first error of `each`.
+    pub fn each_page<E: From<StoreError>>(
+        &self,
+        filter: &RecordFilter,
+        mut each: impl FnMut(Vec<AuditRecord>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (last, mut page) = (self.last_seq()?, RecordFilter { limit: Some(PAGE), ..filter.clone() });
+        let mut left = filter.limit.unwrap_or(usize::MAX);
+        while left > 0 {
+            let mut records = self.records(&page)?;
+            let is_last = records.len() < PAGE || records.last().is_none_or(|record| record.seq >= last);
+            records.retain(|record| record.seq <= last);
+            records.truncate(left);
+            left -= records.len();
+            page.after = records.last().map(|record| record.seq);
+            if !records.is_empty() {
+                each(records)?;
+            }
+            if is_last {
+                break;
+            }
         }
-        tracing::error!("an index of the audit trail hides records of an incident: `undrift audit verify`");
-        self.select_records(filter, "NOT INDEXED")
+        Ok(())
     }
 
     /// The same as events.
@@ -106,66 +149,66 @@ impl Store {
         Ok(records.iter().map(RecordedEvent::try_from).collect::<std::result::Result<_, _>>()?)
     }
 
-    /// Whether the trail has more records of an incident than its index finds. Only a process that has walked the trail knows
-    /// that, as all do that act.
-    pub(super) fn are_hidden(&self, filter: &RecordFilter) -> Result<bool> {
-        let RecordFilter { incident, after, limit, .. } = filter;
-        let by_incident = RecordFilter {
-            incident: incident.clone(),
-            after: *after,
-            limit: *limit,
-            ..RecordFilter::default()
-        };
-        let mut ledger = self.ledger();
-        let Some(incident) = incident.as_deref().filter(|_| ledger.has_begun() && *filter == by_incident)
-        else {
-            return Ok(false);
-        };
-        let db = self.db();
-        follow(&mut ledger, &db)?;
-        let count = "SELECT count(*) FROM trail WHERE incident = ?1";
-        let found: i64 = db
-            .query_row(count, [incident], |row| row.get(0))
-            .map_err(failed("count the records of an incident"))?;
-        Ok(usize::try_from(found).unwrap_or(usize::MAX) < ledger.records_of(incident))
+    fn read_records(&self, filter: &RecordFilter, order: Order) -> Result<Vec<AuditRecord>> {
+        let (mut found, limit) = (Vec::new(), filter.limit.unwrap_or(usize::MAX));
+        if limit == 0 {
+            return Ok(found);
+        }
+        self.read_as(filter, &[], order, |stored| {
+            let record = stored.into_record();
+            if filter.takes_service_of(&record) {
+                found.push(record);
+            }
+            if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(found)
     }
 
-    fn select_records(&self, filter: &RecordFilter, indexed: &str) -> Result<Vec<AuditRecord>> {
-        let action = "read the audit trail";
+    /// Calls `each` with every record that matches and is of one of these kinds (of any if there is none), until it breaks off.
+    /// All of them are of one moment. For a process that acts, no index hides a record of an incident that decisions rest on.
+    pub(super) fn read_as(
+        &self,
+        filter: &RecordFilter,
+        kinds: &[AuditKind],
+        order: Order,
+        each: impl FnMut(StoredRecord) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let ledger = filter.incident.is_some().then(|| self.ledger());
         let db = self.db();
-        // The text contains only the clauses in use: `:x IS NULL OR column = :x` would keep SQLite from its indexes, and a
-        // trail is never pruned.
-        let clauses = [
-            (filter.object.is_some(), "object = :object"),
-            (filter.incident.is_some(), "incident = :incident"),
-            (filter.after.is_some(), "seq > :after"),
-            (filter.since.is_some(), "time >= :since"),
-            (filter.until.is_some(), "time <= :until"),
-        ];
-        let clauses: Vec<&str> = clauses.iter().filter(|(asked, _)| *asked).map(|(_, sql)| *sql).collect();
-        let and = if clauses.is_empty() { String::new() } else { format!("WHERE {}", clauses.join(" AND ")) };
-        let mut query = db
-            .prepare_cached(&format!("SELECT * FROM trail {indexed} {and} ORDER BY seq"))
-            .map_err(failed(action))?;
-        let (since, until) = (filter.since.map(stamp), filter.until.map(stamp));
-        let values: [(&str, &Option<String>); 4] = [
-            (":object", &filter.object),
-            (":incident", &filter.incident),
-            (":since", &since),
-            (":until", &until),
-        ];
-        let asked = values.iter().filter(|(_, value)| value.is_some());
-        let mut parameters: Vec<(&str, &dyn ToSql)> =
-            asked.map(|(name, value)| (*name, *value as &dyn ToSql)).collect();
-        let after = filter.after.map(signed);
-        parameters.extend(after.as_ref().map(|after| (":after", after as &dyn ToSql)));
-        let rows = query.query_map(&*parameters, read_record).map_err(failed(action))?;
-        rows.filter(|record| record.as_ref().map_or(true, |record| filter.takes_service_of(record)))
-            .take(filter.limit.unwrap_or(usize::MAX))
-            .collect::<rusqlite::Result<_>>()
-            .map_err(failed(action))
+        let moment = db.unchecked_transaction().map_err(failed(READ))?;
+        let mut query = Query { kinds, order, ..Query::of(filter) };
+        if let (Some(incident), Some(mut ledger)) = (&filter.incident, ledger)
+            && ledger.has_begun()
+        {
+            follow(&mut ledger, &moment)?;
+            if let Some(blocks) = ledger.blocks_of(incident) {
+                query = known(query, &moment, incident, blocks).map_err(failed(READ))?;
+            }
+        }
+        query.read(&moment, each).map_err(failed(READ))
     }
 }
+
+/// The query of an incident whose records a process has counted: it uses no index that has fewer.
+fn known<'q>(
+    query: Query<'q>,
+    db: &Connection,
+    incident: &str,
+    blocks: &BTreeMap<u64, u64>,
+) -> rusqlite::Result<Query<'q>> {
+    let segments = segments_in(db)?;
+    let in_table: u64 = blocks.range(segments..).map(|(_, records)| records).sum();
+    let is_table_indexed = count_in_table(db, incident)? >= in_table;
+    if !is_table_indexed {
+        tracing::error!("an index of the audit trail hides records of an incident: `undrift audit verify`");
+    }
+    Ok(Query { segments: Some(blocks.keys().copied().collect()), is_table_indexed, ..query })
+}
+
+/// How many records a page has.
+const PAGE: usize = 1024;
+
+const READ: &str = "read the audit trail";
 
 impl Store {
     /// The number of the last record; 0 for an empty trail.
@@ -184,11 +227,10 @@ impl Store {
     /// SQLite's error.
     pub fn latest_time(&self) -> Result<Option<Time>> {
         // These texts sort as their times do: see `stamp`.
-        let latest: Option<String> = self
-            .db()
-            .query_row("SELECT max(time) FROM trail", [], |row| row.get(0))
-            .map_err(failed("read the audit trail"))?;
-        Ok(latest.and_then(|text| text.parse().ok()))
+        let select = "SELECT max(coalesce((SELECT max(time) FROM trail), ''), coalesce((SELECT max(max_time) FROM segments), ''))";
+        let latest: String =
+            self.db().query_row(select, [], |row| row.get(0)).map_err(failed("read the audit trail"))?;
+        Ok(latest.parse().ok())
     }
 }
 
@@ -202,12 +244,17 @@ impl Store {
     }
 }
 
-/// The last record of one of these kinds. The trail of every schema has the same columns.
+/// The last record of one of these kinds, in a trail of any schema: the table of records has the same columns in each.
 pub(super) fn latest_of_in(db: &Connection, kinds: &[AuditKind]) -> Result<Option<AuditRecord>> {
-    let marks = vec!["?"; kinds.len()].join(", ");
-    let select = format!("SELECT * FROM trail WHERE kind IN ({marks}) ORDER BY seq DESC LIMIT 1");
-    let names = rusqlite::params_from_iter(kinds.iter().map(|kind| kind.as_str()));
-    db.query_row(&select, names, read_record).optional().map_err(failed("read the audit trail"))
+    let (mut latest, all) = (None, RecordFilter::default());
+    let query = Query { kinds, order: Order::NewestFirst, ..Query::of(&all) };
+    let take = |stored: StoredRecord| {
+        latest = Some(stored.into_record());
+        ControlFlow::Break(())
+    };
+    let read = || if has_segments(db)? { query.read(db, take) } else { query.read_rows(db, take) };
+    read().map_err(failed(READ))?;
+    Ok(latest)
 }
 
 /// The head of the trail: its last record's number and hash.
@@ -224,8 +271,7 @@ pub(super) fn head_after(db: &Connection, before: Option<&Head>) -> rusqlite::Re
     // Any record can follow a trail without one.
     let before = before.filter(|before| **before != head && before.0 > 0);
     let Some((seq, hash)) = before else { return Ok(Some(head)) };
-    let mut query = db.prepare_cached("SELECT hash FROM trail NOT INDEXED WHERE seq = ?1")?;
-    let found: Option<String> = query.query_row([seq], |row| row.get(0)).optional()?;
+    let found = hash_in(db, number(*seq))?;
     Ok((head.0 > *seq && found.as_ref() == Some(hash)).then_some(head))
 }
 
@@ -257,9 +303,12 @@ fn insert(change: &Transaction<'_>, seq: i64, record: &AuditRecord) -> rusqlite:
 }
 
 /// A record as stored: its evidence is still text, and null in the record itself.
+#[derive(Debug)]
 pub(super) struct StoredRecord {
     pub(super) record: AuditRecord,
     pub(super) evidence: String,
+    /// Whether it is in a segment: its hash is then made over its bytes there, and stored nowhere.
+    pub(super) is_packed: bool,
 }
 
 impl StoredRecord {
@@ -278,7 +327,15 @@ impl StoredRecord {
             prev_hash: row.get("prev_hash")?,
             hash: row.get("hash")?,
         };
-        Ok(Self { record, evidence: row.get("evidence")? })
+        Ok(Self { record, evidence: row.get("evidence")?, is_packed: false })
+    }
+
+    /// The record with these fields of its evidence alone: to skip a field costs far less than to keep it.
+    pub(super) fn into_record_with(self, fields: &[&str]) -> AuditRecord {
+        match some_fields(&self.evidence, fields) {
+            Some(evidence) => AuditRecord { evidence, ..self.record },
+            None => self.into_record(),
+        }
     }
 
     /// The whole record. Evidence that no longer parses as JSON stays as text.
@@ -288,9 +345,41 @@ impl StoredRecord {
     }
 }
 
-/// A row of the trail as a record.
-fn read_record(row: &Row<'_>) -> rusqlite::Result<AuditRecord> {
-    StoredRecord::read(row).map(StoredRecord::into_record)
+/// These fields of a JSON object; `None` if it is none.
+fn some_fields(text: &str, fields: &[&str]) -> Option<Value> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let found = SomeFields(fields).deserialize(&mut reader).ok()?;
+    reader.end().ok().map(|()| Value::Object(found))
+}
+
+struct SomeFields<'f>(&'f [&'f str]);
+
+impl<'de> DeserializeSeed<'de> for SomeFields<'_> {
+    type Value = Map<String, Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for SomeFields<'_> {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = Map::new();
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            if self.0.contains(&key.as_ref()) {
+                found.insert(key.into_owned(), map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// A record's number. Negative ones exist only in a trail that was tampered with; they are invalid.

@@ -10,6 +10,7 @@ use super::{
     error::{Result, failed},
     integrity,
     ledger::Ledger,
+    segment_check::SegmentCheck,
     trail::{StoredRecord, number},
 };
 
@@ -67,12 +68,13 @@ impl Store {
         let db = self.db();
         // One transaction: the head, the records and the tables are of the same moment.
         let moment = db.unchecked_transaction().map_err(failed(action))?;
-        let mut ledger = Ledger::default();
-        ledger.follow(&moment, not_canonical).map_err(failed(action))?;
+        let (mut ledger, mut check) = (Ledger::default(), SegmentCheck::of(&moment));
+        ledger.walk(&moment, &mut check).map_err(failed(action))?;
         let found = of_chain(&moment, &ledger).map_err(failed(action))?;
         let Verification::Whole { records, head } = found else { return Ok(found) };
         let mut what = integrity::faults(&moment)?;
         if what.is_empty() {
+            what.extend(check.differences().map_err(failed(action))?);
             let differs = differences(&moment, self.key.as_ref(), &ledger, None, now)?;
             what.extend(differs.iter().map(ToString::to_string));
         }
@@ -84,7 +86,8 @@ impl Store {
     }
 }
 
-fn not_canonical(stored: &StoredRecord) -> Option<&'static str> {
+/// The fault of a record whose evidence has another text than undrift writes.
+pub(super) fn not_canonical(stored: &StoredRecord) -> Option<&'static str> {
     let evidence = serde_json::from_str(&stored.evidence).ok();
     let is_canonical = evidence.is_some_and(|evidence| canonical(&evidence) == stored.evidence);
     (!is_canonical).then_some(NOT_CANONICAL)

@@ -107,7 +107,7 @@ fn what_cannot_be_understood_is_named_and_not_left_out() {
     );
     let mut out = Vec::new();
     show(Some(&store), &incident.id, &view(false), &mut out).unwrap();
-    list(Some(&store), &view(false), &mut out).unwrap();
+    list(Some(&store), None, &view(false), &mut out).unwrap();
     insta::assert_snapshot!(settled(&String::from_utf8(out).unwrap(), &incident));
 }
 
@@ -121,12 +121,12 @@ fn incidents_are_listed_newest_first() {
     let opened = testing::start() + TimeDelta::minutes(2);
     let second = testing::incident(&store, "ai-backoffice", opened, &drift, &json!({}));
     let mut out = Vec::new();
-    list(Some(&store), &view(false), &mut out).unwrap();
+    list(Some(&store), None, &view(false), &mut out).unwrap();
     let text = settled(&String::from_utf8(out).unwrap(), &first);
     insta::assert_snapshot!(text.replace(&second.id, "01KJM0NVP0BBBBBBBBBBBBBBBB"));
 
     let mut out = Vec::new();
-    list(Some(&store), &view(true), &mut out).unwrap();
+    list(Some(&store), None, &view(true), &mut out).unwrap();
     let json: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(json["kind"], "IncidentList");
     assert_eq!(json["items"][0]["closedAt"], Value::Null);
@@ -142,7 +142,7 @@ fn no_duration_is_negative_after_a_clock_that_was_set_back() {
     let record = NewRecord { incident: Some(second.id.clone()), ..NewRecord::of(AuditKind::Stalled) };
     store.end_incident(&second.id, early, IncidentOutcome::Stalled, None, &record).unwrap();
     let mut out = Vec::new();
-    list(Some(&store), &view(false), &mut out).unwrap();
+    list(Some(&store), None, &view(false), &mut out).unwrap();
     show(Some(&store), &second.id, &view(false), &mut out).unwrap();
     crate::cli::describe::describe(
         Some(&store),
