@@ -2,6 +2,7 @@
 # make test           every test, also those against the real engine
 # make lint           format, clippy, docs, shell scripts, licences and advisories of the dependencies
 # make bench          check, apply and `content: same` against the same work done by hand, and how soon `run` repairs, with a release build
+# make bench-trail    what a year of audit trail costs the verbs that read it, with a release build
 # make bench-daemon   only how soon `run` repairs and what it costs at rest
 # make soak           a quarter of an hour of random kills under `run`: what undrift did, and what is down at the end
 # make test-engines   the tests on other engines and Composes, each in a container (AXES=…, ARGS=…; see docs/engines.md)
@@ -10,10 +11,10 @@
 # make host           installs or starts what the others need and this host lacks
 #
 # demo, test, test-engines, test-frameworks, bench, soak and attack call scripts/host first; it changes nothing where everything is there.
-.PHONY: help host demo test test-engines test-frameworks lint bench bench-daemon soak attack
+.PHONY: help host demo test test-engines test-frameworks lint bench bench-trail bench-daemon soak attack
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 10
+	@sed -n 's/^# //p' Makefile | head -n 11
 
 host:
 	@scripts/host
@@ -46,6 +47,11 @@ bench:
 	@scripts/bench
 	@scripts/bench-content
 	@scripts/bench-daemon
+
+bench-trail:
+	@scripts/host bench
+	cargo build --release --locked
+	@scripts/bench-trail
 
 # The second half alone.
 bench-daemon:

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{
-    incident::{drifts_in_words, outcome_cell, print_timeline},
+    incident::{drifts_in_words, more_incidents, outcome_cell, print_timeline},
     recorded::{VerbError, View, no_such_object, print_json},
     revision::revisions,
     standing_text::doubt_in_words,
@@ -290,11 +290,10 @@ fn print_incidents(out: &mut dyn Write, view: &View, store: &Store, object: &str
         steps.retain(|record| record.outcome.is_some());
         print_timeline(out, view.style, 4, incident.opened_at, &steps)?;
     }
-    let more = store.count_incidents(Some(object))?.saturating_sub(incidents.len());
-    if more > 0 {
-        writeln!(out, "  {more} more: `undrift incident list`")?;
+    match more_incidents(store, Some(object), incidents.len())? {
+        None => Ok(()),
+        Some(more) => Ok(writeln!(out, "  {more} more: `undrift incident list`")?),
     }
-    Ok(())
 }
 
 fn incident_row(incident: &Incident, view: &View) -> Vec<Cell> {

@@ -3,10 +3,7 @@
 use std::io::Write;
 
 use super::{Failure, audit, changes, context::Context, machine::Machine, safe, style::Columns};
-use crate::{
-    api::AuditRecord,
-    store::{RecordFilter, Store},
-};
+use crate::{api::AuditRecord, store::RecordFilter};
 
 /// Lists the records that match, and goes on until it is interrupted or nobody reads it any more. Each record is printed once:
 /// they are read by their number, whoever writes them.
@@ -36,10 +33,19 @@ struct Follower {
 impl Follower {
     fn print(&mut self, context: &mut Context<'_>) -> Result<(), Failure> {
         let Some(store) = context.recorded()? else { return Ok(()) };
-        let records = self.read(&store)?;
-        if records.is_empty() {
-            return Ok(());
+        let last = store.last_seq()?;
+        // The trail is another one: an earlier one was lost, or a backup has its place.
+        if self.filter.after.is_some_and(|after| after > last) {
+            self.filter.after = None;
         }
+        let filter = self.filter.clone();
+        store.each_page(&filter, |page| self.print_page(context, &page))?;
+        // None of those up to there matches that was not printed.
+        self.filter.after = self.filter.after.max(Some(last));
+        Ok(context.out.flush()?)
+    }
+
+    fn print_page(&mut self, context: &mut Context<'_>, records: &[AuditRecord]) -> Result<(), Failure> {
         if self.json {
             records.iter().try_for_each(|record| safe::document_line(&mut context.out, record))?;
         } else {
@@ -49,21 +55,7 @@ impl Follower {
             }
             self.columns.print(&mut context.out, context.style, 0, &rows)?;
         }
-        context.out.flush()?;
+        self.filter.after = records.last().map(|record| record.seq);
         Ok(())
-    }
-
-    /// The records that match after the last one that was read.
-    fn read(&mut self, store: &Store) -> Result<Vec<AuditRecord>, Failure> {
-        let last = store.last_seq()?;
-        // The trail is another one: an earlier one was lost, or a backup has its place.
-        if self.filter.after.is_some_and(|after| after > last) {
-            self.filter.after = None;
-        }
-        let mut records = store.records(&self.filter)?;
-        // What was written since the end of the trail was read comes the next time.
-        records.retain(|record| record.seq <= last);
-        self.filter.after = Some(last);
-        Ok(records)
     }
 }

@@ -46,11 +46,27 @@ pub fn list(
     let rows: Vec<_> =
         std::iter::once(heading(&names)).chain(incidents.iter().map(|one| row(one, view.now))).collect();
     table(out, view.style, 0, &rows)?;
-    let all = store.map(|store| store.count_incidents(None)).transpose()?.unwrap_or_default();
-    match all.saturating_sub(incidents.len()) {
-        0 => Ok(()),
-        more => Ok(writeln!(out, "{more} older incidents: `--limit N` for more of them, `-o json` for all")?),
+    let more = store.map(|store| more_incidents(store, None, incidents.len())).transpose()?.flatten();
+    match more {
+        None => Ok(()),
+        Some(more) => {
+            Ok(writeln!(out, "{more} older incidents: `--limit N` for more of them, `-o json` for all")?)
+        }
     }
+}
+
+/// How many incidents there are beyond those that were printed, in words; not counted beyond a thousand, which takes time.
+pub(super) fn more_incidents(
+    store: &Store,
+    object: Option<&str>,
+    printed: usize,
+) -> Result<Option<String>, VerbError> {
+    const MOST: usize = 1_000;
+    Ok(match store.count_incidents(object, printed + MOST)?.saturating_sub(printed) {
+        0 => None,
+        MOST => Some(format!("{MOST} or more")),
+        more => Some(more.to_string()),
+    })
 }
 
 /// How many of the newest incidents are printed as text.

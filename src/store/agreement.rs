@@ -25,9 +25,10 @@ use super::{
     cache,
     difference::{AlteredIncident, Difference, NO_EVIDENCE, is_of_digest},
     error::{Result, failed},
-    ledger::{Ledger, ObjectLedger, OpenIncidentLedger, RecordedGeneration},
+    ledger::Ledger,
+    object_ledger::{ObjectLedger, OpenIncidentLedger, RecordedGeneration},
     recent_steps::{kept_since, recent_steps_in},
-    seals::{SealedTable, Unsealed, is_sealed_in, unsealed_in},
+    seals::{Rows, SealedTable, Unsealed, is_sealed_in, unsealed_in},
     steps::{OpenIntent, found_open_steps_in},
     suspensions::suspensions_in,
     time::stamp,
@@ -126,21 +127,26 @@ fn to_repair(
     object: Option<&str>,
     now: Time,
 ) -> Result<Vec<Difference>> {
-    let found = differences(db, key, ledger, object, now)?;
+    let rows = object.map_or(Rows::OfDecisions, Rows::Of);
+    let found = differences(db, key, ledger, rows, now)?;
     if ledger.is_reliable() {
         return Ok(found);
     }
     Ok(found.into_iter().filter(Difference::holds_back).collect())
 }
 
-/// The differences between the tables and the trail, or what undrift wrote, for this object or for all.
+/// The differences between the tables and the trail, or what undrift wrote, in these rows.
 pub(super) fn differences(
     db: &Connection,
     key: Option<&DigestKey>,
     ledger: &Ledger,
-    object: Option<&str>,
+    rows: Rows<'_>,
     now: Time,
 ) -> Result<Vec<Difference>> {
+    let object = match rows {
+        Rows::Of(object) => Some(object),
+        Rows::All | Rows::OfDecisions => None,
+    };
     let is_asked = |name: &str| object.is_none_or(|object| object == name);
     let mut found = suspensions(db, ledger)?;
     found
@@ -148,7 +154,7 @@ pub(super) fn differences(
     found.extend(open_steps(db, ledger, object)?);
     if let Some(key) = key {
         // Closed incidents first: an object has at most one open incident.
-        found.extend(unsealed(db, key, ledger, object)?);
+        found.extend(unsealed(db, key, ledger, rows)?);
         if object.is_none() {
             let altered = cache::altered_in(db, key)?;
             found.extend((!altered.is_empty()).then_some(Difference::Cached(altered)));
@@ -162,17 +168,12 @@ pub(super) fn differences(
 }
 
 /// Rows that undrift did not write, except the incidents that the trail has open: the trail itself covers these.
-fn unsealed(
-    db: &Connection,
-    key: &DigestKey,
-    ledger: &Ledger,
-    object: Option<&str>,
-) -> Result<Vec<Difference>> {
+fn unsealed(db: &Connection, key: &DigestKey, ledger: &Ledger, rows: Rows<'_>) -> Result<Vec<Difference>> {
     let is_open = |id: &str| {
         let mut open = ledger.objects.values().filter_map(|recorded| recorded.incident.as_ref());
         open.any(|open| open.id == id)
     };
-    let rows = unsealed_in(db, key, object)?.into_iter();
+    let rows = unsealed_in(db, key, rows)?.into_iter();
     let told_apart = |row: &Unsealed| match row.of {
         SealedTable::Incident => is_open(&row.key),
         SealedTable::VerifiedFrom => row.gone && ledger.objects.contains_key(&row.key),

@@ -136,8 +136,9 @@ impl Store {
     /// # Errors
     /// SQLite's error.
     pub fn incident_closed_since(&self, object: &str, since: Time) -> Result<Option<Incident>> {
-        let latest = "WHERE object = ?1 AND closed_at > ?2 ORDER BY rowid DESC LIMIT 1";
-        self.select_sealed(latest, [object, &stamp(since)])
+        let latest = "WHERE object = ?1 AND closed_at IS NOT NULL ORDER BY rowid DESC LIMIT 1";
+        let found = self.select_sealed(latest, [object])?;
+        Ok(found.filter(|incident| incident.closed_at.is_some_and(|closed_at| closed_at > since)))
     }
 
     /// The incident with this ID, or with this prefix of one, in upper or lower case.
@@ -166,16 +167,15 @@ impl Store {
         self.incidents_before(object, None, usize::MAX)
     }
 
-    /// How many incidents this object has, or all have.
+    /// How many incidents this object has, or all have; at most `most`, for the number of a year's takes time.
     ///
     /// # Errors
     /// SQLite's error.
-    pub fn count_incidents(&self, object: Option<&str>) -> Result<usize> {
-        let select = match object {
-            Some(_) => "SELECT count(*) FROM incidents WHERE object = ?1",
-            None => "SELECT count(*) FROM incidents WHERE ?1 IS NULL",
-        };
-        let count: i64 = self.db().query_row(select, [object], |row| row.get(0)).map_err(failed(READ))?;
+    pub fn count_incidents(&self, object: Option<&str>, most: usize) -> Result<usize> {
+        let of_it = if object.is_some() { "object = ?1" } else { "?1 IS NULL" };
+        let select = format!("SELECT count(*) FROM (SELECT 1 FROM incidents WHERE {of_it} LIMIT ?2)");
+        let row = params![object, i64::try_from(most).unwrap_or(i64::MAX)];
+        let count: i64 = self.db().query_row(&select, row, |row| row.get(0)).map_err(failed(READ))?;
         Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 

@@ -29,6 +29,7 @@ mod key;
 mod ledger;
 mod lock;
 mod lost;
+mod object_ledger;
 mod objects;
 mod observed_at;
 mod outcomes;

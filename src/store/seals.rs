@@ -39,6 +39,27 @@ struct TableShape {
     which: &'static str,
 }
 
+/// Which rows to compare with their seals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows<'o> {
+    /// All of them.
+    All,
+    /// Those that decisions may rest on: of incidents the last two of each object, and the open ones.
+    OfDecisions,
+    /// Those that decisions about this object may rest on.
+    Of(&'o str),
+}
+
+/// The incidents that decisions may rest on. The names of the objects are looked up one after the other: a year has a hundred
+/// thousand incidents of a few of them.
+const LAST_INCIDENTS: &str = "?1 IS NULL AND incidents.rowid IN (
+    WITH RECURSIVE named (name) AS (
+        SELECT min(object) FROM incidents
+        UNION ALL SELECT (SELECT min(object) FROM incidents WHERE object > name) FROM named WHERE name IS NOT NULL)
+    SELECT rowid FROM incidents WHERE closed_at IS NULL
+    UNION ALL SELECT last.rowid FROM named JOIN incidents AS last ON last.rowid IN
+        (SELECT rowid FROM incidents WHERE object = name ORDER BY rowid DESC LIMIT 2))";
+
 /// A row that differs from what undrift wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unsealed {
@@ -166,17 +187,13 @@ pub(super) fn if_sealed<T>(
     }
 }
 
-/// The rows that differ from what undrift wrote: of those that decisions about this object may rest on, or of all. Its seal
-/// reveals a missing row, but only if all are requested.
-pub(super) fn unsealed_in(
-    db: &Connection,
-    digest_key: &DigestKey,
-    object: Option<&str>,
-) -> Result<Vec<Unsealed>> {
+/// The rows that differ from what undrift wrote. Its seal reveals a missing row, but not if only those of one object are
+/// requested.
+pub(super) fn unsealed_in(db: &Connection, digest_key: &DigestKey, rows: Rows<'_>) -> Result<Vec<Unsealed>> {
     let mut found = Vec::new();
     for of in SealedTable::ALL {
-        found.extend(altered_in(db, digest_key, of, object)?);
-        if object.is_none() {
+        found.extend(altered_in(db, digest_key, of, rows)?);
+        if !matches!(rows, Rows::Of(_)) {
             found.extend(gone_in(db, of)?);
         }
     }
@@ -187,13 +204,17 @@ fn altered_in(
     db: &Connection,
     digest_key: &DigestKey,
     of: SealedTable,
-    object: Option<&str>,
+    rows: Rows<'_>,
 ) -> Result<Vec<Unsealed>> {
     let TableShape { table, key, columns, which } = of.shape();
+    let (which, object) = match rows {
+        Rows::Of(object) => (which, Some(object)),
+        Rows::OfDecisions if of == SealedTable::Incident => (LAST_INCIDENTS, None),
+        Rows::All | Rows::OfDecisions => ("?1 IS NULL", None),
+    };
     let select = format!(
         "SELECT {key}, json_array({key}, {columns}), seal
-         FROM {table} LEFT JOIN seals ON table_name = '{table}' AND row_key = {key} WHERE {}",
-        if object.is_some() { which } else { "?1 IS NULL" }
+         FROM {table} LEFT JOIN seals ON table_name = '{table}' AND row_key = {key} WHERE {which}"
     );
     let mut query = db.prepare_cached(&select).map_err(failed(ACTION))?;
     let rows = query

@@ -123,7 +123,7 @@ fn altered_knowledge_of_an_image_counts_as_unknown() {
 fn an_altered_ended_incident_is_read_from_the_trail_alone() {
     for alter in [
         "UPDATE incidents SET before = '{\"image\":\"sha256:a-strangers\"}'",
-        "UPDATE incidents SET after = NULL",
+        "UPDATE incidents SET after = '{}'",
         "UPDATE incidents SET closed_at = '2026-12-31T00:00:00.000000Z'",
         "UPDATE incidents SET outcome = 'Stalled'",
         "UPDATE incidents SET closed_at = NULL, outcome = NULL",
@@ -145,6 +145,10 @@ fn an_altered_ended_incident_is_read_from_the_trail_alone() {
         let records = store.records(&crate::store::RecordFilter::default()).unwrap();
         let end = records.iter().find(|record| record.kind == "Reconciled").unwrap();
         assert_eq!(incident.closed_at, Some(end.time.parse().unwrap()), "{alter}");
+    }
+    for alter in ["UPDATE incidents SET evidence = NULL", "UPDATE incidents SET evidence = x'28'"] {
+        let (_home, store) = left_after(alter, "cannot be read");
+        assert_eq!(store.last_incident(OBJECT).unwrap().unwrap().before, json!({}), "{alter}");
     }
     let (_home, store) = left_after("DELETE FROM incidents", "in the table of incidents is gone");
     assert_eq!(store.last_incident(OBJECT).unwrap(), None);

@@ -114,6 +114,19 @@ pub(crate) fn tamper(dir: &Path, sql: &str) {
     db.execute_batch(sql).unwrap();
 }
 
+/// Unpacks the evidence of the incidents that are over, for a test that alters it behind the store's back.
+pub(crate) fn unpack_evidence(dir: &Path) {
+    let db = raw(dir);
+    let mut query = db.prepare("SELECT id FROM incidents WHERE evidence IS NOT NULL").unwrap();
+    let ids: Vec<String> =
+        query.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
+    for id in ids {
+        let texts = super::incident_evidence::evidence_in(&db, &id).unwrap().unwrap().unwrap();
+        let sql = "UPDATE incidents SET before = ?2, after = ?3, earlier = ?4, evidence = NULL WHERE id = ?1";
+        db.execute(sql, rusqlite::params![id, texts.before, texts.after, texts.earlier]).unwrap();
+    }
+}
+
 /// Takes the ninth step of the schema back: the state is as an undrift left it that had no segments. Evidence that was packed is
 /// lost.
 pub(crate) fn as_schema_8(dir: &Path) {

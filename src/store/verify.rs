@@ -10,6 +10,7 @@ use super::{
     error::{Result, failed},
     integrity,
     ledger::Ledger,
+    seals::Rows,
     segment_check::SegmentCheck,
     trail::{StoredRecord, number},
 };
@@ -75,7 +76,7 @@ impl Store {
         let mut what = integrity::faults(&moment)?;
         if what.is_empty() {
             what.extend(check.differences().map_err(failed(action))?);
-            let differs = differences(&moment, self.key.as_ref(), &ledger, None, now)?;
+            let differs = differences(&moment, self.key.as_ref(), &ledger, Rows::All, now)?;
             what.extend(differs.iter().map(ToString::to_string));
         }
         Ok(if what.is_empty() {

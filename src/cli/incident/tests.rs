@@ -99,6 +99,7 @@ fn the_json_is_the_incident_with_its_timeline() {
 #[test]
 fn what_cannot_be_understood_is_named_and_not_left_out() {
     let (home, store, incident) = repaired();
+    testing::unpack_evidence(home.path());
     testing::tamper(
         home.path(),
         r#"UPDATE incidents SET drift = json_set(drift, '$.web', json('{"layer":"roof"}')),

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::{
     api::{ConditionType, ResolvedFrom},
-    store::VerifiedFrom,
+    store::{VerifiedFrom, testing},
 };
 
 fn alter(fixture: &ReconcilerFixture, sql: &str) {
@@ -75,6 +75,7 @@ fn nothing_is_rolled_back_to_an_image_that_a_stranger_wrote_into_an_incident_tha
         let fixture = replaced();
         if altered {
             // The same image, in other bytes: undrift does not trust a row that it did not write, even if it is right.
+            testing::unpack_evidence(fixture.dir.path());
             alter(&fixture, "UPDATE incidents SET before = replace(before, '\"running\"', '\"running\" ')");
         }
         assert_eq!(differs(&fixture), altered);
