@@ -132,7 +132,9 @@ pub fn verify(store: Option<&Store>, missing: Option<String>, deep: bool) -> Res
 fn broken_rules(store: &Store) -> Result<Vec<Breach>, VerbError> {
     let mut rules = RuleCheck::default();
     store.each_page(&RecordFilter::default(), |page| {
-        page.iter().for_each(|record| rules.take(record));
+        for record in &page {
+            rules.take(record);
+        }
         Ok::<_, VerbError>(())
     })?;
     Ok(rules.into_breaches())

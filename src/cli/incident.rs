@@ -76,16 +76,16 @@ const NEWEST: usize = 50;
 const PAGE: usize = 100;
 
 fn list_json(store: Option<&Store>, limit: usize, out: &mut dyn Write) -> Result<(), VerbError> {
-    let mut list = DocumentList::begin(out, "IncidentList")?;
+    let mut document = DocumentList::begin(out, "IncidentList")?;
     let (mut left, mut last) = (limit, None::<String>);
     while let Some(store) = store.filter(|_| left > 0) {
         let page = store.incidents_before(None, last.as_deref(), PAGE.min(left))?;
         let Some(oldest) = page.last() else { break };
         last = Some(oldest.id.clone());
         left -= page.len();
-        page.iter().try_for_each(|incident| list.item(incident))?;
+        page.iter().try_for_each(|incident| document.item(incident))?;
     }
-    Ok(list.end()?)
+    Ok(document.end()?)
 }
 
 fn row(incident: &Incident, now: Time) -> Vec<Cell> {

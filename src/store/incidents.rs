@@ -47,6 +47,10 @@ impl Store {
     ///
     /// # Errors
     /// As [`append`](Self::append).
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "evidence is made for the store, and is its own from then on"
+    )]
     pub fn close_incident(
         &self,
         id: &str,

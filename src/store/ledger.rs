@@ -119,12 +119,18 @@ impl Ledger {
     ) -> rusqlite::Result<()> {
         let lines = match segment.lines() {
             Ok(lines) => lines,
-            Err(error) => return Ok(self.skip(segment, &error, goes_on)),
+            Err(error) => {
+                self.skip(segment, &error, goes_on);
+                return Ok(());
+            }
         };
         for line in lines {
             let stored = match segment.record(line) {
                 Ok(stored) => stored,
-                Err(error) => return Ok(self.skip(segment, &error, goes_on)),
+                Err(error) => {
+                    self.skip(segment, &error, goes_on);
+                    return Ok(());
+                }
             };
             if stored.record.seq < from && !*goes_on {
                 continue;

@@ -79,7 +79,7 @@ impl Segment {
     pub(super) fn lines(&self) -> rusqlite::Result<impl DoubleEndedIterator<Item = &str>> {
         match &self.lines {
             Ok(lines) => Ok(lines.lines()),
-            Err(error) => Err(self.damaged(error.to_string())),
+            Err(error) => Err(self.damaged(&error.to_string())),
         }
     }
 
@@ -89,11 +89,11 @@ impl Segment {
     /// If that is the form of no record.
     pub(super) fn record(&self, line: &str) -> rusqlite::Result<StoredRecord> {
         let form: RecordForm<'_> =
-            serde_json::from_str(line).map_err(|error| self.damaged(error.to_string()))?;
+            serde_json::from_str(line).map_err(|error| self.damaged(&error.to_string()))?;
         Ok(form.into_stored(hash_of(line)))
     }
 
-    fn damaged(&self, why: String) -> rusqlite::Error {
+    fn damaged(&self, why: &str) -> rusqlite::Error {
         let (first, last) = (self.first_seq(), self.last_seq());
         let what = format!("the records {first} to {last} cannot be unpacked: {why}");
         rusqlite::Error::FromSqlConversionFailure(5, Type::Blob, what.into())

@@ -38,9 +38,10 @@ impl Ledger {
         let stored = serde_json::from_str(&text).ok().filter(|stored: &Self| {
             is_of_this_trail && (stored.chain.records, &stored.chain.head) == (seq, &hash)
         });
-        match stored {
-            Some(stored) => *self = Self { stored_until: seq, ..stored },
-            None => tracing::warn!("the stored sum of the trail is not of this trail: every record is read"),
+        if let Some(stored) = stored {
+            *self = Self { stored_until: seq, ..stored };
+        } else {
+            tracing::warn!("the stored sum of the trail is not of this trail: every record is read");
         }
         Ok(())
     }

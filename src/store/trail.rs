@@ -182,27 +182,28 @@ impl Store {
         {
             follow(&mut ledger, &moment)?;
             if let Some(blocks) = ledger.blocks_of(incident) {
-                query = known(query, &moment, incident, blocks).map_err(failed(READ))?;
+                trust(&mut query, &moment, incident, blocks).map_err(failed(READ))?;
             }
         }
         query.read(&moment, each).map_err(failed(READ))
     }
 }
 
-/// The query of an incident whose records a process has counted: it uses no index that has fewer.
-fn known<'q>(
-    query: Query<'q>,
+/// Has the query of an incident whose records a process has counted use no index that has fewer.
+fn trust(
+    query: &mut Query<'_>,
     db: &Connection,
     incident: &str,
     blocks: &BTreeMap<u64, u64>,
-) -> rusqlite::Result<Query<'q>> {
+) -> rusqlite::Result<()> {
     let segments = segments_in(db)?;
     let in_table: u64 = blocks.range(segments..).map(|(_, records)| records).sum();
-    let is_table_indexed = count_in_table(db, incident)? >= in_table;
-    if !is_table_indexed {
+    query.segments = Some(blocks.keys().copied().collect());
+    query.is_table_indexed = count_in_table(db, incident)? >= in_table;
+    if !query.is_table_indexed {
         tracing::error!("an index of the audit trail hides records of an incident: `undrift audit verify`");
     }
-    Ok(Query { segments: Some(blocks.keys().copied().collect()), is_table_indexed, ..query })
+    Ok(())
 }
 
 /// How many records a page has.
