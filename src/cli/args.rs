@@ -60,6 +60,11 @@ Examples:
   undrift audit list --object ai-backoffice --since 2h
   undrift audit list --since 2026-03-01T00:00:00Z --until 2026-03-02T00:00:00Z -o json";
 
+const CHECKPOINT_EXAMPLES: &str = "\
+Examples:
+  undrift audit checkpoint | ssh vault 'cat > node1.checkpoint'
+  undrift audit verify --checkpoint node1.checkpoint";
+
 const EXPORT_EXAMPLES: &str = "\
 Examples:
   undrift incident export 01KJM0K6G0 --output-file incident.html
@@ -361,9 +366,30 @@ pub(super) enum AuditVerb {
         /// Also checks that no record breaks a rule of undrift's own, such as a step while the object is suspended
         #[arg(long, env = "UNDRIFT_DEEP")]
         deep: bool,
+        /// Also checks that the trail still has what this checkpoint was signed over; may be repeated
+        #[arg(long, value_name = "FILE", env = "UNDRIFT_CHECKPOINT", value_delimiter = ':')]
+        checkpoint: Vec<PathBuf>,
         #[command(flatten)]
         output: Output,
     },
+    /// Prints the newest signed checkpoint; keep it where this host cannot reach it [exit 0, 2 error or none yet]
+    #[command(after_help = CHECKPOINT_EXAMPLES)]
+    Checkpoint,
+    /// Prints the public key of the checkpoints [exit 0, 2 error or none yet]
+    Key {
+        /// The form of the key
+        #[arg(long, value_enum, value_name = "FORMAT", env = "UNDRIFT_FORMAT", default_value = "note")]
+        format: KeyFormat,
+    },
+}
+
+/// The form of a public key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum KeyFormat {
+    /// A verifier key of signed notes: NAME+ID+KEY
+    Note,
+    /// PEM, as OpenSSL and cosign read it
+    Pem,
 }
 
 #[derive(Debug, Subcommand)]
@@ -398,6 +424,10 @@ pub(super) struct ExportOptions {
     /// The file to write it to, which must not exist [default: standard output]
     #[arg(long, value_name = "FILE", env = "UNDRIFT_OUTPUT_FILE")]
     pub(super) output_file: Option<PathBuf>,
+    /// Instead of one document, the folder for all of them, with the records, their proofs and a signed statement of what was
+    /// verified
+    #[arg(long, value_name = "DIR", env = "UNDRIFT_BUNDLE", conflicts_with_all = ["format", "output_file"])]
+    pub(super) bundle: Option<PathBuf>,
     /// Replace what exists
     #[arg(long, env = "UNDRIFT_FORCE", value_parser = FalseyValueParser::new())]
     pub(super) force: bool,

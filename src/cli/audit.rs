@@ -14,7 +14,7 @@ use crate::{
     api::{API_VERSION, AuditRecord, Time},
     decide::trail_rules::{Breach, RuleCheck},
     event_words::{services_of, summary},
-    store::{GENESIS, RecordFilter, Store, Verification},
+    store::{GENESIS, KeptCheckpoint, RecordFilter, Store, Verification},
     times::{moment, moment_of},
 };
 
@@ -117,16 +117,31 @@ impl TrailReport {
 
 /// Verifies that the trail is intact, or finds the first damaged record, or the table beside it that differs. Without a state
 /// there is no record, and nothing is broken. `missing` is why some records are not in it. With `deep` it also finds the records
-/// that break a [rule](crate::decide::trail_rules).
+/// that break a [rule](crate::decide::trail_rules). It compares the trail with the checkpoints that were `kept` elsewhere.
 ///
 /// # Errors
 /// If the state cannot be read.
-pub fn verify(store: Option<&Store>, missing: Option<String>, deep: bool) -> Result<TrailReport, VerbError> {
-    let empty = Verification::Whole { records: 0, head: GENESIS.into() };
-    let chain = store.map(Store::verify).transpose()?.unwrap_or(empty);
+pub fn verify(
+    store: Option<&Store>,
+    missing: Option<String>,
+    deep: bool,
+    kept: &[KeptCheckpoint],
+) -> Result<TrailReport, VerbError> {
+    let chain = store.map(|store| store.verify_against(kept)).transpose()?;
+    let chain = chain.unwrap_or_else(|| without_records(kept));
     let begun_anew = store.map(Store::begun_anew).transpose()?.flatten();
     let breaches = store.filter(|_| deep).map(broken_rules).transpose()?.or_else(|| deep.then(Vec::new));
     Ok(TrailReport { chain, missing, begun_anew, breaches })
+}
+
+/// The result where there is no trail: whole, unless a checkpoint is of one.
+fn without_records(kept: &[KeptCheckpoint]) -> Verification {
+    let (records, head) = (0, GENESIS.to_owned());
+    if kept.is_empty() {
+        return Verification::Whole { records, head };
+    }
+    let what = kept.iter().map(|kept| format!("{}: there is no trail here", kept.name));
+    Verification::Differs { records, head, what: what.collect() }
 }
 
 fn broken_rules(store: &Store) -> Result<Vec<Breach>, VerbError> {
@@ -170,7 +185,7 @@ pub fn print_verification(report: &TrailReport, view: &View, out: &mut dyn Write
         Verification::Differs { records, what, .. } => {
             writeln!(
                 out,
-                "{}: the {records} records are whole, and what is kept beside them is not:",
+                "{}: the chain of {records} records is whole, and contradicted:",
                 view.style.red("broken")
             )?;
             what.iter().try_for_each(|what| writeln!(out, "  {}", clean(what)))

@@ -8,6 +8,7 @@ use crate::{
     api::{ErrorReason, NoteReason, Reason, StandingReason},
     daemon::DaemonError,
     host::HostError,
+    incident_report::ExportError,
     manifest::ManifestErrors,
     reconcile::ReconcileError,
     store::{Displaced, LockError, StoreError},
@@ -36,6 +37,8 @@ pub(super) enum Failure {
     NoStateDir,
     #[error("{0}; put it back, or restart undrift, for it does not go by what is written here")]
     Displaced(Displaced),
+    #[error(transparent)]
+    Export(#[from] ExportError),
     #[error("{0}")]
     Usage(String),
     #[error(transparent)]
@@ -54,6 +57,7 @@ impl Failure {
     pub(super) const fn of_state(&self) -> Option<&StoreError> {
         match self {
             Self::Store(error)
+            | Self::Export(ExportError::Store(error))
             | Self::Verb(VerbError::Store(error))
             | Self::Lock(LockError::Folder(error))
             | Self::Reconcile(ReconcileError::Store(error))
@@ -73,10 +77,13 @@ impl Failure {
             }
             Self::Displaced(_)
             | Self::Store(_)
+            | Self::Export(ExportError::Store(_))
             | Self::Reconcile(ReconcileError::Store(_))
             | Self::Lock(_)
             | Self::Verb(VerbError::Store(_)) => NoteReason::StateUnavailable.into(),
-            Self::Verb(VerbError::Write(_)) | Self::Io(_) => ErrorReason::InputOutput.into(),
+            Self::Verb(VerbError::Write(_)) | Self::Io(_) | Self::Export(_) => {
+                ErrorReason::InputOutput.into()
+            }
             Self::Verb(VerbError::NoSuchObject { .. }) | Self::NoSuchObject { .. } => {
                 ErrorReason::NoSuchObject.into()
             }

@@ -9,6 +9,7 @@ mod build_check;
 mod cache;
 mod changes;
 mod check;
+mod checkpoints;
 mod completions;
 mod context;
 pub mod describe;
@@ -49,7 +50,7 @@ use machine::{LocalMachine, Machine};
 
 use crate::{
     manifest::ManifestSource,
-    store::{Displaced, LostTrail, RecordFilter},
+    store::{Displaced, KeptCheckpoint, LostTrail, RecordFilter},
 };
 
 /// Exit code of an error: bad input, no engine, a state folder that fails.
@@ -160,9 +161,18 @@ fn audit_verb(context: &mut Context<'_>, machine: &impl Machine, verb: &AuditVer
             audit::list(context.shown()?.as_ref(), &filter, &view, &mut context.out)?;
             finished(context)
         }
-        AuditVerb::Verify { deep, output } => {
+        AuditVerb::Checkpoint => {
+            checkpoints::print_newest(context.shown()?.as_ref(), &mut context.out)?;
+            finished(context)
+        }
+        AuditVerb::Key { format } => {
+            checkpoints::print_key(context.shown()?.as_ref(), *format, &mut context.out)?;
+            finished(context)
+        }
+        AuditVerb::Verify { deep, checkpoint, output } => {
             let view = context.view(output.output);
-            let report = verify(context, *deep)?;
+            let kept = checkpoints::read_kept(checkpoint)?;
+            let report = verify(context, *deep, &kept)?;
             let printed = audit::print_verification(&report, &view, &mut context.out);
             let printed = printed.and_then(|()| context.out.flush());
             context::outcome(printed, u8::from(!report.is_whole()))
@@ -170,12 +180,12 @@ fn audit_verb(context: &mut Context<'_>, machine: &impl Machine, verb: &AuditVer
     }
 }
 
-fn verify(context: &Context<'_>, deep: bool) -> Result<audit::TrailReport, Failure> {
+fn verify(context: &Context<'_>, deep: bool, kept: &[KeptCheckpoint]) -> Result<audit::TrailReport, Failure> {
     let dir = context.state_dir()?;
     let displaced = Displaced::of(&dir);
     let elsewhere = displaced.as_ref().map(|it| format!("{it}; what it records is not in this trail"));
     let missing = elsewhere.or_else(|| LostTrail::of(&dir).map(|lost| lost.to_string()));
-    let report = context.recorded().and_then(|store| Ok(audit::verify(store.as_ref(), missing, deep)?));
+    let report = context.recorded().and_then(|store| Ok(audit::verify(store.as_ref(), missing, deep, kept)?));
     match displaced {
         // The one explains the other: a log that is not the database's, for instance.
         Some(displaced) if report.is_err() => Err(Failure::Displaced(displaced)),
@@ -214,7 +224,8 @@ fn output_of(verb: &Verb) -> Option<args::Format> {
         | Verb::Suspend { .. }
         | Verb::Resume { .. }
         | Verb::Retry { .. }
-        | Verb::Incident { verb: IncidentVerb::Export(_) } => None,
+        | Verb::Incident { verb: IncidentVerb::Export(_) }
+        | Verb::Audit { verb: AuditVerb::Checkpoint | AuditVerb::Key { .. } } => None,
         Verb::Check(options) => Some(options.objects.output.output),
         Verb::Plan(objects) => Some(objects.output.output),
         Verb::Apply(options) => Some(options.objects.output.output),

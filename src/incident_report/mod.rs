@@ -7,12 +7,16 @@
 mod exported;
 mod formats;
 mod ladder;
+mod statement;
 mod steps;
 
 use chrono::TimeDelta;
 use serde::{Deserialize as _, Serialize};
 
-pub(crate) use self::{exported::ExportedIncident, formats::ExportFormat};
+pub(crate) use self::{
+    exported::{BundleFile, ExportError, ExportedIncident},
+    formats::ExportFormat,
+};
 use self::{
     ladder::{LadderAtLook, ladders},
     steps::{ReportedStep, steps},

@@ -56,6 +56,9 @@ pub enum StoreError {
     /// Another process wrote for longer than the busy timeout of 5 seconds.
     #[error("another process holds the state's database for too long")]
     Busy(#[source] rusqlite::Error),
+    /// The trail cannot be signed, or what is signed cannot be read.
+    #[error("the audit trail has no checkpoint that can be used: {0}")]
+    Unsigned(&'static str),
     /// Any other failure of the database.
     #[error("cannot {action}: {source}")]
     Database {
@@ -140,6 +143,7 @@ impl StoreError {
             | Self::Busy(_)
             | Self::Database { .. }
             | Self::NotUnderstood(_)
+            | Self::Unsigned(_)
             | Self::EvidenceUnreadable { .. }
             | Self::Unreadable { .. } => format!("{}: {message}", dir.join(folder::FILE).display()),
         }

@@ -36,6 +36,14 @@ impl DigestKey {
         hex::encode(context.sign())
     }
 
+    /// The seed of the key that signs the trail's checkpoints: 32 bytes that nobody can tell from random ones without this key.
+    pub(super) fn signing_seed(&self) -> [u8; LENGTH] {
+        let tag = hmac::sign(&self.0, b"undrift: seed of the key that signs checkpoints, 1");
+        let mut seed = [0; LENGTH];
+        seed.copy_from_slice(tag.as_ref());
+        seed
+    }
+
     /// The folder's key; created (0600) if it is missing or invalid.
     ///
     /// # Errors

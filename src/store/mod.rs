@@ -12,6 +12,7 @@ mod attempts;
 mod cache;
 mod canonical;
 mod chain;
+mod checkpoints;
 mod contents;
 mod declarations;
 mod difference;
@@ -48,6 +49,8 @@ mod stored_ledger;
 mod suspensions;
 mod time;
 mod trail;
+mod tree;
+mod tree_check;
 mod verified_from;
 mod verify;
 
@@ -66,6 +69,7 @@ use std::{
 use rusqlite::{Connection, Transaction, TransactionBehavior, config::DbConfig};
 
 pub use canonical::{GENESIS, canonical, record_hash};
+pub use checkpoints::ProvenRecord;
 pub use error::{StoreError, is_unwritable};
 pub use faults::ManifestFault;
 pub use held::Gone;
@@ -84,6 +88,7 @@ pub use step_lock::{StepGuard, StepLock};
 pub use steps::{NewIntent, OpenIntent};
 pub use suspensions::Instructions;
 pub use trail::RecordFilter;
+pub use tree_check::KeptCheckpoint;
 pub use verified_from::VerifiedFrom;
 pub use verify::Verification;
 

@@ -1,18 +1,19 @@
 //! Objects: the generation of their declaration, and their last status.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 
 use super::{
-    Store,
+    RecordFilter, Store,
     error::{Result, failed, unreadable},
     observed_at::keep_look_in,
+    reader::Order,
     seals::{SealedTable, if_sealed},
     time,
 };
-use crate::api::{ManifestChange, NewRecord, Object, Time};
+use crate::api::{AuditKind, ManifestChange, NewRecord, Object, RecordReader, Time};
 
 /// The generation of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,25 @@ pub struct Generation {
 }
 
 impl Store {
+    /// The digest of the spec that held for an object at this record; `None` if none is recorded.
+    ///
+    /// # Errors
+    /// SQLite's error.
+    pub fn spec_digest_before(&self, object: &str, seq: u64) -> Result<Option<String>> {
+        let filter = RecordFilter { object: Some(object.to_owned()), ..RecordFilter::default() };
+        let mut found = None;
+        self.read_as(&filter, &[AuditKind::ManifestChanged], Order::NewestFirst, |stored| {
+            let record = stored.into_record();
+            let change = RecordReader::new(&record).manifest_change().ok().filter(|_| record.seq <= seq);
+            if let Some(ManifestChange::Spec { spec_digest, .. }) = change {
+                found = Some(spec_digest);
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+
     /// The generation of an object whose spec has this digest (`v1:sha256:…`); remembers it. A digest made by another rule
     /// (another `v1`) does not indicate a change: the generation stays, the new digest is kept.
     ///

@@ -127,10 +127,13 @@ pub(crate) fn unpack_evidence(dir: &Path) {
     }
 }
 
-/// Takes the ninth step of the schema back: the state is as an undrift left it that had no segments. Evidence that was packed is
-/// lost.
+/// Takes the steps of the schema from the ninth on back: the state is as an undrift left it that had no segments. Evidence that
+/// was packed is lost.
 pub(crate) fn as_schema_8(dir: &Path) {
     let back = "
+        DROP TABLE tree_nodes;
+        DROP TABLE trail_origin;
+        DROP TABLE checkpoints;
         DROP INDEX incidents_newest;
         DROP INDEX incidents_of_object;
         UPDATE incidents SET before = '{}' WHERE evidence IS NOT NULL;

@@ -89,6 +89,7 @@ impl Store {
         };
         record.hash = record_hash(&record);
         insert(change, last + 1, &record).map_err(failed("append to the audit trail"))?;
+        self.checkpoint_in(change, record.seq, new.kind)?;
         Ok(record)
     }
 

@@ -13,6 +13,7 @@ use super::{
     seals::Rows,
     segment_check::SegmentCheck,
     trail::{StoredRecord, number},
+    tree_check::{KeptCheckpoint, TreeCheck},
 };
 
 /// Whether the state is intact.
@@ -64,18 +65,31 @@ impl Store {
     /// # Errors
     /// SQLite's error, for instance if the records themselves cannot be read.
     pub fn verify(&self) -> Result<Verification> {
+        self.verify_against(&[])
+    }
+
+    /// The same, and whether the trail still has what these checkpoints were signed over: they find a rewrite from any record on,
+    /// by whoever had the database and not them.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_against(&self, kept: &[KeptCheckpoint]) -> Result<Verification> {
         let action = "walk the audit trail";
         let now = (self.clock)();
         let db = self.db();
         // One transaction: the head, the records and the tables are of the same moment.
         let moment = db.unchecked_transaction().map_err(failed(action))?;
-        let (mut ledger, mut check) = (Ledger::default(), SegmentCheck::of(&moment));
+        let key = self.verifier_in(&moment)?;
+        let tree = TreeCheck::of(&moment, key.as_ref(), kept).map_err(failed(action))?;
+        let (mut ledger, mut check) = (Ledger::default(), (SegmentCheck::of(&moment), tree));
         ledger.walk(&moment, &mut check).map_err(failed(action))?;
+        let (segments, tree) = check;
         let found = of_chain(&moment, &ledger).map_err(failed(action))?;
         let Verification::Whole { records, head } = found else { return Ok(found) };
         let mut what = integrity::faults(&moment)?;
         if what.is_empty() {
-            what.extend(check.differences().map_err(failed(action))?);
+            what.extend(segments.differences().map_err(failed(action))?);
+            what.extend(tree.differences());
             let differs = differences(&moment, self.key.as_ref(), &ledger, Rows::All, now)?;
             what.extend(differs.iter().map(ToString::to_string));
         }

@@ -33,6 +33,9 @@ pub enum StatementError {
     /// The payload is no statement of this kind.
     #[error("the payload is no statement about a verification")]
     Json(#[source] serde_json::Error),
+    /// It is about no image.
+    #[error("the statement is about no image")]
+    NoSubject,
     /// The statement, or its predicate, is of another type.
     #[error("the statement is of type {0}")]
     Type(String),
@@ -68,14 +71,21 @@ pub struct Policy {
     pub digest: Hash,
 }
 
-/// That undrift verified some properties of an image.
+/// An image that was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verification {
+pub struct VerifiedImage {
     /// The reference by which the image was run: the name of the subject.
     pub reference: String,
     /// The image's ID without `sha256:`. With Docker's classic image store it is the SHA-256 of the image's configuration, with
     /// containerd's that of its manifest.
-    pub image: Hash,
+    pub id: Hash,
+}
+
+/// That undrift verified some properties of images, of each of them the same ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verification {
+    /// The images; at least one.
+    pub images: Vec<VerifiedImage>,
     /// When.
     pub time: Time,
     /// What.
@@ -111,7 +121,7 @@ impl Verification {
 struct Statement {
     #[serde(rename = "_type")]
     kind: String,
-    subject: [Descriptor; 1],
+    subject: Vec<Descriptor>,
     predicate_type: String,
     predicate: Predicate,
 }
@@ -157,11 +167,12 @@ impl From<Hash> for Sha256Digest {
 
 impl Statement {
     fn of(verification: &Verification) -> Self {
-        let Verification { reference, image, time, properties, policy } = verification.clone();
+        let Verification { images, time, properties, policy } = verification.clone();
+        let of_image = |image: VerifiedImage| Descriptor { name: image.reference, digest: image.id.into() };
         let policy = PolicyDescriptor { uri: policy.uri, digest: policy.digest.into() };
         Self {
             kind: STATEMENT_TYPE.to_owned(),
-            subject: [Descriptor { name: reference, digest: image.into() }],
+            subject: images.into_iter().map(of_image).collect(),
             predicate_type: PREDICATE_TYPE.to_owned(),
             predicate: Predicate {
                 verifier: Verifier { id: VERIFIER_ID.to_owned(), policy },
@@ -172,15 +183,18 @@ impl Statement {
     }
 
     fn read(self) -> Result<Verification, StatementError> {
-        let Self { kind, subject: [subject], predicate_type, predicate } = self;
+        let Self { kind, subject, predicate_type, predicate } = self;
         let types = [(kind, STATEMENT_TYPE), (predicate_type, PREDICATE_TYPE)];
         if let Some((other, _)) = types.into_iter().find(|(found, wanted)| found != wanted) {
             return Err(StatementError::Type(other));
         }
         let policy = predicate.verifier.policy;
+        if subject.is_empty() {
+            return Err(StatementError::NoSubject);
+        }
+        let of_subject = |of: Descriptor| VerifiedImage { reference: of.name, id: of.digest.sha256 };
         Ok(Verification {
-            reference: subject.name,
-            image: subject.digest.sha256,
+            images: subject.into_iter().map(of_subject).collect(),
             time: predicate.time_created,
             properties: predicate.properties,
             policy: Policy { uri: policy.uri, digest: policy.digest.sha256 },

@@ -9,7 +9,7 @@ use super::{
     key::{KeyName, SigningKey, VerifierKey},
     note::SignedNote,
     proof::RecordProof,
-    statement::{Policy, Property, Verification},
+    statement::{Policy, Property, Verification, VerifiedImage},
     tree::{self, LeafPosition, MemoryNodes, append},
 };
 
@@ -34,8 +34,7 @@ pub(super) fn record_proof() -> RecordProof {
 
 pub(super) fn verification() -> Verification {
     Verification {
-        reference: "shop-api:latest".into(),
-        image: Hash::from([0x11; 32]),
+        images: vec![VerifiedImage { reference: "shop-api:latest".into(), id: Hash::from([0x11; 32]) }],
         time: "2026-03-01T10:00:00Z".parse().unwrap(),
         properties: BTreeSet::from([Property::ModulePresent, Property::RouteVerified]),
         policy: Policy {

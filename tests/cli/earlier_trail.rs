@@ -27,7 +27,7 @@ const HEAD: &str = "5730e44e7fa0bebe483bb12b48778271de6fa6380e172a776b34c70b4b49
 const ENDED_STEPS: usize = 12;
 
 /// That state, brought up to this undrift's schema.
-fn earlier() -> Home {
+pub(crate) fn earlier() -> Home {
     let home = Home::new();
     let state = home.state();
     fs::create_dir_all(&state).unwrap();

@@ -1,6 +1,7 @@
 //! The binary as a script sees it: exit codes, standard output, standard error. No engine is asked for anything.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod checkpoints;
 mod docs;
 mod documents;
 mod earlier_trail;

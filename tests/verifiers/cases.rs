@@ -59,10 +59,8 @@ impl Case {
         Self::Statement { envelope: envelope.to_json().unwrap().into() }
     }
 
-    /// As a line for a verifier.
-    pub(crate) fn to_json(&self) -> Value {
-        let key = good_key();
-        let key = key.verifier();
+    /// As a line for a verifier, under this key.
+    pub(crate) fn to_json(&self, key: &VerifierKey) -> Value {
         let base64 = |bytes: &[u8]| BASE64_STANDARD.encode(bytes);
         let name = key.to_string();
         match self {
@@ -88,7 +86,7 @@ impl Case {
         self.verified(key.verifier()).is_some()
     }
 
-    fn verified(&self, key: &VerifierKey) -> Option<()> {
+    pub(crate) fn verified(&self, key: &VerifierKey) -> Option<()> {
         match self {
             Self::Checkpoint { note } => opened(note, key).map(drop),
             Self::Record { proof, record, index } => {

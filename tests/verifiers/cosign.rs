@@ -18,13 +18,13 @@ use crate::{
 const LOOSENESS: [Looseness; 2] = [Looseness::Unsigned, Looseness::UnusedBits];
 
 /// cosign with the files that it needs.
-struct Cosign {
+pub(crate) struct Cosign {
     program: PathBuf,
     files: TempDir,
 }
 
 impl Cosign {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let files = TempDir::new_in(folder()).unwrap();
         let it = Self { program: installed("cosign"), files };
         it.write("key.pem", good_key().verifier().to_pem().as_bytes());
@@ -34,16 +34,27 @@ impl Cosign {
         it
     }
 
-    fn write(&self, name: &str, content: &[u8]) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.files.path().join(name);
         std::fs::write(&path, content).unwrap();
         path
     }
 
     /// Whether it accepts the statement in a file, of this type, under a key, about an image.
-    fn accepts(&self, statement: &Path, [kind, key, image]: [&str; 3]) -> bool {
+    fn accepts(&self, statement: &Path, of: [&str; 3]) -> bool {
+        self.accepts_with(&[], statement, of)
+    }
+
+    /// The same with further options.
+    pub(crate) fn accepts_with(
+        &self,
+        options: &[&str],
+        statement: &Path,
+        [kind, key, image]: [&str; 3],
+    ) -> bool {
         let mut command = Command::new(&self.program);
-        command.args(["verify-blob-attestation", "--insecure-ignore-tlog", "--type", kind, "--key"]);
+        command.args(["verify-blob-attestation", "--insecure-ignore-tlog"]).args(options);
+        command.args(["--type", kind, "--key"]);
         command.arg(self.files.path().join(key)).arg("--signature").arg(statement);
         let output =
             command.arg(self.files.path().join(image)).env("HOME", self.files.path()).output().unwrap();

@@ -7,6 +7,7 @@
 
 mod cases;
 mod cosign;
+mod exported;
 mod samples;
 mod tools;
 

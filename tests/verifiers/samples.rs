@@ -9,7 +9,7 @@ use undrift::tlog::{
     key::SigningKey,
     note::SignedNote,
     proof::RecordProof,
-    statement::{Policy, Property, Verification},
+    statement::{Policy, Property, Verification, VerifiedImage},
     tree::{self, Growth, LeafPosition, MemoryNodes, TreeHead, append},
 };
 
@@ -113,8 +113,10 @@ const IMAGE_ID: &str = "6d60c0c508a2dc0e7cf70888e118f81baa204d9286b9d2e304a31274
 
 pub(crate) fn statement(seed: u8) -> Envelope {
     let verification = Verification {
-        reference: "shop-api:latest".into(),
-        image: Hash::from_hex(IMAGE_ID).unwrap(),
+        images: vec![VerifiedImage {
+            reference: "shop-api:latest".into(),
+            id: Hash::from_hex(IMAGE_ID).unwrap(),
+        }],
         time: "2026-03-01T10:00:00Z".parse().unwrap(),
         properties: BTreeSet::from([Property::ModulePresent, Property::RouteVerified]),
         policy: Policy { uri: "file:///etc/undrift/manifests/shop.yaml".into(), digest: Hash::of_leaf(b"") },

@@ -10,7 +10,12 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use crate::cases::{Case, Looseness};
+use undrift::tlog::key::VerifierKey;
+
+use crate::{
+    cases::{Case, Looseness},
+    samples::good_key,
+};
 
 /// Where Debian has Go, and where its packages of Go's libraries are.
 const GO: [&str; 2] = ["go", "/usr/lib/go-1.24/bin/go"];
@@ -41,11 +46,16 @@ pub(crate) fn verifiers_of(case: &Case) -> Vec<Verifier> {
 }
 
 impl Verifier {
-    /// What it says of each case: accepted, or why not.
+    /// What it says of each case under the samples' key: accepted, or why not.
     pub(crate) fn verdicts(&self, cases: &[Case]) -> Vec<Result<(), String>> {
+        self.verdicts_under(good_key().verifier(), cases)
+    }
+
+    /// The same under another key.
+    pub(crate) fn verdicts_under(&self, key: &VerifierKey, cases: &[Case]) -> Vec<Result<(), String>> {
         let mut file = tempfile::NamedTempFile::new_in(folder()).unwrap();
         for case in cases {
-            writeln!(file, "{}", case.to_json()).unwrap();
+            writeln!(file, "{}", case.to_json(key)).unwrap();
         }
         let output = run(Command::new(&self.argv[0]).args(&self.argv[1..]).arg(file.path()));
         let verdicts: Vec<_> = output

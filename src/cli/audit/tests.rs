@@ -56,7 +56,7 @@ fn listed(store: &Store, json: bool) -> String {
 
 fn report(store: Option<&Store>, json: bool) -> (bool, String) {
     let mut out = Vec::new();
-    let report = verify(store, None, false).unwrap();
+    let report = verify(store, None, false, &[]).unwrap();
     print_verification(&report, &view(json), &mut out).unwrap();
     (report.is_whole(), String::from_utf8(out).unwrap())
 }
@@ -140,7 +140,7 @@ fn what_differs_beside_whole_records_is_listed_and_is_no_whole_trail() {
     let (home, store) = recorded();
     testing::tamper(home.path(), "UPDATE incidents SET object = 'other'");
     let (whole, text) = report(Some(&store), false);
-    let expected = "broken: the 5 records are whole, and what is kept beside them is not:\n  the incident 01KJM0K6G0ZZZZZZZZZZZZZZZZ \
+    let expected = "broken: the chain of 5 records is whole, and contradicted:\n  the incident 01KJM0K6G0ZZZZZZZZZZZZZZZZ \
                     of ai-backoffice, of record 2, is open, and the table of incidents contradicts it\n";
     assert_eq!((whole, text.as_str()), (false, expected));
     let json: Value = serde_json::from_str(&report(Some(&store), true).1).unwrap();
@@ -154,7 +154,7 @@ fn what_differs_beside_whole_records_is_listed_and_is_no_whole_trail() {
 #[test]
 fn missing_records_are_reported_beside_a_whole_chain() {
     let (_home, store) = recorded();
-    let report = verify(Some(&store), Some("they are elsewhere".into()), false).unwrap();
+    let report = verify(Some(&store), Some("they are elsewhere".into()), false, &[]).unwrap();
     assert!(!report.is_whole());
     let text = |json: bool| {
         let mut out = Vec::new();

@@ -6,7 +6,12 @@ use std::{
 };
 
 use super::super::{Context, Failure, args::ExportOptions, recorded::VerbError};
-use crate::{incident_report::ExportedIncident, store::Store};
+use crate::{
+    files,
+    incident_report::{BundleFile, ExportedIncident},
+    manifest::count,
+    store::Store,
+};
 
 /// Exports one incident.
 pub(in crate::cli) fn export(
@@ -18,11 +23,36 @@ pub(in crate::cli) fn export(
     let store = store.ok_or_else(missing)?;
     let exported =
         ExportedIncident::read(store, &options.incident, chrono::Utc::now())?.ok_or_else(missing)?;
-    let document = exported.render(options.format).map_err(|error| Failure::Refused(error.to_string()))?;
+    if let Some(folder) = &options.bundle {
+        return write_bundle(context, folder, &exported.bundle(store)?, options.force);
+    }
+    let document = exported.render(options.format)?;
     match &options.output_file {
         Some(path) => write_file(path, document.as_bytes(), options.force),
         None => Ok(context.out.write_all(document.as_bytes())?),
     }
+}
+
+/// Writes the files into the folder, which is made if it does not exist. Without `force` none of them may exist.
+fn write_bundle(
+    context: &mut Context<'_>,
+    folder: &Path,
+    files: &[BundleFile],
+    force: bool,
+) -> Result<(), Failure> {
+    let failed = |error| Failure::Refused(format!("cannot make {}: {error}", folder.display()));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let existing = files.iter().find(|file| !files::is_absent(&folder.join(&file.name)));
+    if let Some(existing) = existing.filter(|_| !force) {
+        let path = folder.join(&existing.name);
+        return Err(Failure::Refused(format!("{} exists: --force replaces it", path.display())));
+    }
+    for file in files {
+        write_file(&folder.join(&file.name), file.content.as_bytes(), force)?;
+    }
+    let proofs = files.iter().filter(|file| file.name.ends_with(".tlog-proof")).count();
+    writeln!(context.out, "{}: {}, {proofs} with a proof", folder.display(), count(files.len(), "file"))?;
+    Ok(())
 }
 
 /// Writes a new file, whole or not at all. With `force` it replaces one.

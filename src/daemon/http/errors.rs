@@ -9,6 +9,7 @@ use axum::{
 use crate::{
     api::{ErrorReason, FailureReason, NoteReason, Reason},
     documents,
+    incident_report::ExportError,
     store::StoreError,
 };
 
@@ -50,6 +51,18 @@ impl From<StoreError> for ApiError {
         match &error {
             StoreError::AmbiguousIncident { .. } => Self::usage(error.to_string()),
             _ => Self::state_unavailable(crate::causes::with_causes(&error)),
+        }
+    }
+}
+
+impl From<ExportError> for ApiError {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Store(error) => error.into(),
+            failed => {
+                let message = crate::causes::with_causes(&failed);
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorReason::InputOutput, message)
+            }
         }
     }
 }

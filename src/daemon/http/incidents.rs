@@ -88,11 +88,7 @@ pub(super) async fn export<H: Host + 'static>(
     let format = which.format.unwrap_or(ExportFormat::Html);
     read(&shared, move |store| {
         let exported = ExportedIncident::read(store, &id, store.now())?;
-        let document = exported.ok_or_else(|| no_such_incident(&id))?.render(format);
-        let failed = |error: askama::Error| {
-            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorReason::InputOutput, error.to_string())
-        };
-        let document = document.map_err(failed)?;
+        let document = exported.ok_or_else(|| no_such_incident(&id))?.render(format)?;
         Ok(([(header::CONTENT_TYPE, format.media_type())], document))
     })
     .await

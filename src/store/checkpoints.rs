@@ -1,0 +1,192 @@
+//! Signed checkpoints of the trail: what somebody elsewhere keeps to find a rewrite later.
+//!
+//! A checkpoint states the size and the root of the tree over the records, signed with the folder's key (see
+//! [`tlog`](crate::tlog)). There is a new one with the record that ends an incident, and with the first record after an hour
+//! without one.
+
+use chrono::TimeDelta;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use ulid::Ulid;
+
+use super::{
+    DigestKey, Store, StoreError,
+    error::{Result, failed},
+    steps::signed,
+    time::stamp,
+    tree::{StoredNodes, form_in, grow_in, origin_in},
+};
+use crate::{
+    api::{AuditKind, Time},
+    tlog::{
+        checkpoint::Checkpoint,
+        key::{KeyName, SigningKey, VerifierKey},
+        note::SignedNote,
+        proof::RecordProof,
+        tree::{LeafPosition, TreeHead, head, inclusion_proof},
+    },
+};
+
+/// How old the last checkpoint is at most when a record is written.
+const HOUR: TimeDelta = TimeDelta::hours(1);
+
+const ACTION: &str = "sign a checkpoint of the audit trail";
+
+/// The key that signs for the trail with this origin. It is derived from the folder's own, so that there is one file to keep
+/// secret and to back up.
+fn signing_key(key: &DigestKey, origin: &str) -> Result<SigningKey> {
+    let name: KeyName = origin.parse().map_err(|_| StoreError::Unsigned("its origin is no name"))?;
+    SigningKey::from_seed(name, &key.signing_seed())
+        .map_err(|_| StoreError::Unsigned("the folder's key is none"))
+}
+
+/// A record with the proof that it is in the trail.
+#[derive(Debug, Clone)]
+pub struct ProvenRecord {
+    /// Its number.
+    pub seq: u64,
+    /// Its canonical form: the leaf of the tree.
+    pub form: String,
+    /// The proof.
+    pub proof: RecordProof,
+}
+
+impl Store {
+    /// Takes new records into the tree, and signs a checkpoint if one is due after a record of this kind.
+    pub(super) fn checkpoint_in(&self, change: &Transaction<'_>, seq: u64, kind: AuditKind) -> Result<()> {
+        let size = grow_in(change, seq).map_err(failed(ACTION))?;
+        let Some(key) = self.key.as_ref().filter(|_| size == seq) else { return Ok(()) };
+        let now = (self.clock)();
+        let ends = matches!(kind, AuditKind::Reconciled | AuditKind::Stalled);
+        if !ends && !is_due(change, now).map_err(failed(ACTION))? {
+            return Ok(());
+        }
+        let key = signing_key(key, &self.origin_in(change, now)?)?;
+        let tree = head(&StoredNodes(change), size).map_err(failed(ACTION))?;
+        let note = Checkpoint::sign(tree, &key).to_string();
+        change
+            .execute("INSERT INTO checkpoints VALUES (?1, ?2, ?3)", params![signed(size), stamp(now), note])
+            .map(drop)
+            .map_err(failed(ACTION))
+    }
+
+    /// The name of the trail in its checkpoints: made with the first of them.
+    fn origin_in(&self, change: &Transaction<'_>, now: Time) -> Result<String> {
+        if let Some(origin) = origin_in(change).map_err(failed(ACTION))? {
+            return Ok(origin);
+        }
+        let origin = format!("undrift/{}/{}", host_name(), Ulid::from_datetime(now.into()));
+        change
+            .execute("INSERT INTO trail_origin VALUES (1, ?1)", [&origin])
+            .map_err(failed("name the audit trail"))?;
+        Ok(origin)
+    }
+
+    /// The newest checkpoint, as a signed note; `None` if there is none yet.
+    ///
+    /// # Errors
+    /// SQLite's error.
+    pub fn newest_checkpoint(&self) -> Result<Option<String>> {
+        Ok(newest_in(&self.db()).map_err(failed(READ))?.map(|(_, note)| note))
+    }
+
+    /// The oldest checkpoint that covers this record, as a signed note; `None` if there is none yet.
+    ///
+    /// # Errors
+    /// SQLite's error.
+    pub fn checkpoint_over(&self, seq: u64) -> Result<Option<String>> {
+        let select = "SELECT note FROM checkpoints WHERE size >= ?1 ORDER BY size LIMIT 1";
+        let found = self.db().query_row(select, [signed(seq)], |row| row.get(0)).optional();
+        found.map_err(failed(READ))
+    }
+
+    /// The public half of the key that signs this trail's checkpoints; `None` if there is none yet, or this user may not read
+    /// the key.
+    ///
+    /// # Errors
+    /// SQLite's error, or that of the key's file.
+    pub fn checkpoint_key(&self) -> Result<Option<VerifierKey>> {
+        Ok(self.signing_key()?.map(|key| key.verifier().clone()))
+    }
+
+    /// The same in a transaction.
+    pub(super) fn verifier_in(&self, db: &Connection) -> Result<Option<VerifierKey>> {
+        let origin = origin_in(db).map_err(failed(READ))?;
+        let key = origin.zip(self.key.as_ref()).map(|(origin, key)| signing_key(key, &origin)).transpose()?;
+        Ok(key.map(|key| key.verifier().clone()))
+    }
+
+    /// The key itself, for statements about what was verified.
+    ///
+    /// # Errors
+    /// As [`checkpoint_key`](Self::checkpoint_key).
+    pub fn signing_key(&self) -> Result<Option<SigningKey>> {
+        let origin = origin_in(&self.db()).map_err(failed(READ))?;
+        origin.zip(self.key.as_ref()).map(|(origin, key)| signing_key(key, &origin)).transpose()
+    }
+
+    /// These records, each with a proof under the newest checkpoint; those after it have none yet.
+    ///
+    /// # Errors
+    /// SQLite's error; [`StoreError::Unsigned`] if the checkpoint cannot be read.
+    pub fn proven(&self, seqs: impl IntoIterator<Item = u64>) -> Result<Vec<ProvenRecord>> {
+        let db = self.db();
+        let moment = db.unchecked_transaction().map_err(failed(READ))?;
+        let Some((size, note)) = newest_in(&moment).map_err(failed(READ))? else { return Ok(Vec::new()) };
+        let checkpoint: SignedNote =
+            note.parse().map_err(|_| StoreError::Unsigned("its newest checkpoint is damaged"))?;
+        let mut proven = Vec::new();
+        for seq in seqs {
+            let Some(position) = seq.checked_sub(1).and_then(|index| LeafPosition::new(index, size)) else {
+                continue;
+            };
+            let Some(form) = form_in(&moment, seq).map_err(failed(READ))? else { continue };
+            let path = inclusion_proof(&StoredNodes(&moment), position).map_err(failed(READ))?;
+            let proof = RecordProof { index: seq - 1, path, checkpoint: checkpoint.clone() };
+            proven.push(ProvenRecord { seq, form, proof });
+        }
+        Ok(proven)
+    }
+}
+
+const READ: &str = "read the checkpoints of the audit trail";
+
+/// Whether the newest checkpoint is an hour old, or there is none, or the clock was set back since.
+fn is_due(db: &Connection, now: Time) -> rusqlite::Result<bool> {
+    let mut query = db.prepare_cached("SELECT time FROM checkpoints ORDER BY size DESC LIMIT 1")?;
+    let last: Option<String> = query.query_row([], |row| row.get(0)).optional()?;
+    let last = last.and_then(|last| last.parse::<Time>().ok());
+    Ok(last.is_none_or(|last| now - last >= HOUR || now < last))
+}
+
+fn newest_in(db: &Connection) -> rusqlite::Result<Option<(u64, String)>> {
+    let mut query = db.prepare_cached("SELECT size, note FROM checkpoints ORDER BY size DESC LIMIT 1")?;
+    query.query_row([], |row| Ok((super::trail::number(row.get(0)?), row.get(1)?))).optional()
+}
+
+/// All checkpoints, by size.
+pub(super) fn checkpoints_in(db: &Connection) -> rusqlite::Result<Vec<(u64, String)>> {
+    let mut query = db.prepare_cached("SELECT size, note FROM checkpoints ORDER BY size")?;
+    let rows = query.query_map([], |row| Ok((super::trail::number(row.get(0)?), row.get(1)?)))?;
+    rows.collect()
+}
+
+/// This host's name, as a key's name may have it.
+fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let named: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '-' }).collect();
+    if named.is_empty() { "host".to_owned() } else { named }
+}
+
+/// What a checkpoint of this trail states, by its own key or the given one.
+///
+/// # Errors
+/// In words, if it is no checkpoint of this key.
+pub(super) fn opened(note: &str, key: &VerifierKey) -> std::result::Result<TreeHead, String> {
+    let note: SignedNote = note.parse().map_err(|error| format!("it is no signed note: {error}"))?;
+    Checkpoint::open(&note, key).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+#[path = "checkpoints_tests.rs"]
+mod tests;

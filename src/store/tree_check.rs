@@ -1,0 +1,158 @@
+//! Whether the stored tree and the checkpoints agree with the records, along a walk of them.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+use super::{
+    checkpoints::{checkpoints_in, opened},
+    ledger::Check,
+    segment::Segment,
+    trail::StoredRecord,
+    tree::{StoredNodes, form_of, origin_in, size_in},
+};
+use crate::tlog::{
+    hash::Hash,
+    key::VerifierKey,
+    tree::{Frontier, NodeId, Nodes as _, TreeHead},
+};
+
+/// How many differences to report: one is enough to act on.
+const MOST: usize = 10;
+
+/// The check of the tree along a walk.
+pub(super) struct TreeCheck<'d> {
+    db: &'d Connection,
+    frontier: Frontier,
+    /// How many records the stored tree has.
+    stored: u64,
+    /// What somebody states about the trail, by its size: who states it, and the root.
+    stated: BTreeMap<u64, Vec<(String, Hash)>>,
+    what: Vec<String>,
+}
+
+impl<'d> TreeCheck<'d> {
+    /// Of the stored checkpoints, under the folder's key if this user may read it, and of the ones that were kept elsewhere.
+    pub(super) fn of(
+        db: &'d Connection,
+        key: Option<&VerifierKey>,
+        kept: &[KeptCheckpoint],
+    ) -> rusqlite::Result<Self> {
+        let frontier = Frontier::default();
+        let mut check =
+            Self { db, frontier, stored: size_in(db)?, stated: BTreeMap::new(), what: Vec::new() };
+        if let Some(key) = key {
+            for (size, note) in checkpoints_in(db)? {
+                let name = format!("the stored checkpoint of {size} records");
+                if opened(&note, key).is_ok_and(|head| head.size != size) {
+                    check.what.push(format!("{name} is one of another number of records"));
+                }
+                check.state(&name, &note, key);
+            }
+        }
+        for kept in kept {
+            match key {
+                Some(key) => check.state(&kept.name, &kept.note, key),
+                None => check.what.push(match origin_in(db)? {
+                    Some(_) => format!("{}: only who may read the folder's key can compare it", kept.name),
+                    None => format!("{}: this trail has never had a checkpoint", kept.name),
+                }),
+            }
+        }
+        let size_zero = check.frontier.head();
+        check.compare(size_zero);
+        Ok(check)
+    }
+
+    fn state(&mut self, name: &str, note: &str, key: &VerifierKey) {
+        match opened(note, key) {
+            Ok(TreeHead { size, root }) => {
+                self.stated.entry(size).or_default().push((name.to_owned(), root));
+            }
+            Err(why) => self.what.push(format!("{name} is none of this trail: {why}")),
+        }
+    }
+
+    /// What differs, each as a sentence without its full stop.
+    pub(super) fn differences(mut self) -> Vec<String> {
+        let records = self.frontier.size();
+        if self.stored > records {
+            self.what.push(format!(
+                "the tree over the trail has {} records more than the trail",
+                self.stored - records
+            ));
+        }
+        for (size, stated) in std::mem::take(&mut self.stated) {
+            for (name, _) in stated {
+                self.what.push(format!(
+                    "{name} covers {size} records, and the trail has {records}: its end was cut off"
+                ));
+            }
+        }
+        self.what.truncate(MOST);
+        self.what
+    }
+
+    /// Compares what is stated about a trail of this size.
+    fn compare(&mut self, head: TreeHead) {
+        for (name, root) in self.stated.remove(&head.size).unwrap_or_default() {
+            if root != head.root {
+                let size = head.size;
+                self.what.push(format!(
+                    "{name} does not fit: one of the first {size} records was another when it was signed"
+                ));
+            }
+        }
+    }
+
+    fn push(&mut self, form: &str) -> rusqlite::Result<()> {
+        let (db, is_stored) = (self.db, self.frontier.size() < self.stored);
+        let mut added: Vec<(NodeId, Hash)> = Vec::new();
+        self.frontier.push(Hash::of_leaf(form.as_bytes()), |id, hash| added.push((id, hash)));
+        for (id, hash) in added.into_iter().filter(|_| is_stored) {
+            let found = StoredNodes(db).node(id);
+            if found.ok() != Some(hash) && self.what.len() < MOST {
+                let first = (id.index << id.level) + 1;
+                self.what.push(format!(
+                    "the tree over the trail differs from its records, from record {first} on"
+                ));
+            }
+        }
+        if self.stated.contains_key(&self.frontier.size()) {
+            self.compare(self.frontier.head());
+        }
+        Ok(())
+    }
+}
+
+/// A checkpoint that was kept elsewhere.
+#[derive(Debug, Clone)]
+pub struct KeptCheckpoint {
+    /// How to name it in a sentence.
+    pub name: String,
+    /// The signed note.
+    pub note: String,
+}
+
+impl Check for TreeCheck<'_> {
+    fn record(&mut self, stored: &StoredRecord) -> Option<&'static str> {
+        self.push(&form_of(stored)).err().map(|_| "cannot be compared with the tree over the trail")
+    }
+
+    fn segment(&mut self, _: &Segment) -> rusqlite::Result<()> {
+        Ok(())
+    }
+}
+
+/// Two checks along one walk.
+impl<A: Check, B: Check> Check for (A, B) {
+    fn record(&mut self, stored: &StoredRecord) -> Option<&'static str> {
+        let (first, second) = (self.0.record(stored), self.1.record(stored));
+        first.or(second)
+    }
+
+    fn segment(&mut self, segment: &Segment) -> rusqlite::Result<()> {
+        self.0.segment(segment)?;
+        self.1.segment(segment)
+    }
+}
