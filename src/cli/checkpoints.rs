@@ -6,13 +6,16 @@ use super::{Failure, args::KeyFormat};
 use crate::{
     files::{self, LARGEST_TEXT},
     store::{KeptCheckpoint, Store},
+    tlog::note::SignedNote,
 };
 
 /// Prints the newest checkpoint.
 pub(super) fn print_newest(store: Option<&Store>, out: &mut dyn Write) -> Result<(), Failure> {
     let newest = store.map(Store::newest_checkpoint).transpose()?.flatten();
     let newest = newest.ok_or_else(|| Failure::Refused(NONE_YET.into()))?;
-    Ok(write!(out, "{newest}")?)
+    // What is no note may hold anything.
+    let note: SignedNote = newest.parse().map_err(|error| Failure::Refused(format!("{DAMAGED}: {error}")))?;
+    Ok(out.write_all(note.to_string().as_bytes())?)
 }
 
 /// Prints the public key.
@@ -27,13 +30,15 @@ pub(super) fn print_key(
     let key = key.ok_or_else(|| Failure::Refused(why.into()))?;
     match format {
         KeyFormat::Note => writeln!(out, "{key}")?,
-        KeyFormat::Pem => write!(out, "{}", key.to_pem())?,
+        KeyFormat::Pem => out.write_all(key.to_pem().as_bytes())?,
     }
     Ok(())
 }
 
 const NONE_YET: &str =
     "the audit trail has no checkpoint yet: `undrift apply` and `undrift run` make the first one";
+
+const DAMAGED: &str = "the newest checkpoint is damaged, which `undrift audit verify` explains";
 
 const UNREADABLE: &str = "only the user that undrift runs as may read the key: run this as that user";
 

@@ -287,7 +287,8 @@ fn a_trail_that_is_cut_under_a_process_sets_nothing_free_in_it() {
     testing::tamper(
         home.path(),
         &format!(
-            "PRAGMA foreign_keys = OFF; DELETE FROM trail WHERE seq > 1; UPDATE head SET seq = 1, hash = '{}'; DELETE FROM suspensions; DELETE FROM open_steps",
+            "PRAGMA foreign_keys = OFF; DELETE FROM trail WHERE seq > 1; UPDATE head SET seq = 1, hash = '{}'; DELETE FROM suspensions; DELETE FROM open_steps;
+             DELETE FROM tree_nodes; DELETE FROM checkpoints",
             kept.hash
         ),
     );

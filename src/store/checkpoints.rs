@@ -51,11 +51,16 @@ pub struct ProvenRecord {
 }
 
 impl Store {
-    /// Takes new records into the tree, and signs a checkpoint if one is due after a record of this kind.
-    pub(super) fn checkpoint_in(&self, change: &Transaction<'_>, seq: u64, kind: AuditKind) -> Result<()> {
+    /// Takes the newest records into the tree, the last of which is this one, written now, and signs a checkpoint if one is due
+    /// after it.
+    pub(super) fn checkpoint_in(
+        &self,
+        change: &Transaction<'_>,
+        (seq, kind): (u64, AuditKind),
+        now: Time,
+    ) -> Result<()> {
         let size = grow_in(change, seq).map_err(failed(ACTION))?;
         let Some(key) = self.key.as_ref().filter(|_| size == seq) else { return Ok(()) };
-        let now = (self.clock)();
         let ends = matches!(kind, AuditKind::Reconciled | AuditKind::Stalled);
         if !ends && !is_due(change, now).map_err(failed(ACTION))? {
             return Ok(());

@@ -22,6 +22,13 @@ fn what(found: Verification) -> String {
     }
 }
 
+/// A record with which an incident would end, so that a checkpoint follows.
+fn append_nth(store: &Store, n: u64) {
+    let record =
+        NewRecord { evidence: serde_json::json!({ "n": n }), ..NewRecord::of(AuditKind::Reconciled) };
+    store.append(&record).unwrap();
+}
+
 fn sizes(store: &Store) -> Vec<u64> {
     checkpoints_in(&store.db()).unwrap().into_iter().map(|(size, _)| size).collect()
 }
@@ -54,7 +61,7 @@ fn a_checkpoint_is_signed_first_at_an_incidents_end_and_an_hour_later() {
 fn each_record_that_is_covered_is_proven_offline() {
     let (_home, store) = testing::store();
     for n in 0..11 {
-        testing::append_nth(&store, n);
+        append_nth(&store, n);
     }
     let key = store.checkpoint_key().unwrap().unwrap();
     assert!(key.name().as_str().starts_with("undrift/"), "{key}");
@@ -68,26 +75,34 @@ fn each_record_that_is_covered_is_proven_offline() {
         let head = read.verify(one.form.as_bytes(), one.seq - 1, &key).unwrap();
         assert_eq!(head.size, last);
         assert_eq!(hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&one.form)), record.hash);
-        assert!(read.verify(one.form.replace("it", "us").as_bytes(), one.seq, &key).is_err());
+        let altered = one.form.replace("Reconciled", "Stalled");
+        assert!(read.verify(altered.as_bytes(), one.seq - 1, &key).is_err());
     }
+}
+
+/// Another trail, without a record, under the key of this folder.
+fn with_the_key_of(home: &std::path::Path) -> (TempDir, Store) {
+    // A key beside no trail at all would be a trail that was lost.
+    let (other, store) = testing::store();
+    drop(store);
+    std::fs::copy(home.join(key::FILE), other.path().join(key::FILE)).unwrap();
+    let store = Store::open_with_clock(other.path(), "ops@host undrift[1] test".into(), testing::clock());
+    (other, store.unwrap())
 }
 
 /// What somebody has who may write the folder: the key and undrift's own code, but not the checkpoint that was kept elsewhere.
 fn rewritten(from: u64, records: u64) -> (TempDir, Store, String) {
     let (home, store) = testing::store();
     for n in 0..records {
-        testing::append_nth(&store, n);
+        append_nth(&store, n);
     }
     let (origin, note) = {
         let db = store.db();
         (origin_in(&db).unwrap().unwrap(), newest_in(&db).unwrap().unwrap().1)
     };
-    let other = tempfile::tempdir().unwrap();
-    std::fs::copy(home.path().join(key::FILE), other.path().join(key::FILE)).unwrap();
-    let forged = Store::open_with_clock(other.path(), "ops@host undrift[1] test".into(), testing::clock());
-    let forged = forged.unwrap();
+    let (other, forged) = with_the_key_of(home.path());
     for n in 0..records {
-        testing::append_nth(&forged, if n + 1 < from { n } else { n + 4 });
+        append_nth(&forged, if n + 1 < from { n } else { n + 100 });
     }
     testing::tamper(
         other.path(),
@@ -114,8 +129,8 @@ fn a_checkpoint_that_is_not_one_of_this_trail_is_a_difference() {
     let (_home, store) = testing::store();
     let (_other_home, other) = testing::store();
     for n in 0..4 {
-        testing::append_nth(&store, n);
-        testing::append_nth(&other, n);
+        append_nth(&store, n);
+        append_nth(&other, n);
     }
     let note = other.newest_checkpoint().unwrap().unwrap();
     let found = what(store.verify_against(&[kept(&note)]).unwrap());
@@ -137,18 +152,15 @@ fn an_end_that_was_cut_off_is_found_though_the_head_fits() {
 fn cut_off() -> (TempDir, Store, String) {
     let (home, long) = testing::store();
     for n in 0..8 {
-        testing::append_nth(&long, n);
+        append_nth(&long, n);
     }
     let (origin, note) = {
         let db = long.db();
         (origin_in(&db).unwrap().unwrap(), newest_in(&db).unwrap().unwrap().1)
     };
-    let other = tempfile::tempdir().unwrap();
-    std::fs::copy(home.path().join(key::FILE), other.path().join(key::FILE)).unwrap();
-    let cut =
-        Store::open_with_clock(other.path(), "ops@host undrift[1] test".into(), testing::clock()).unwrap();
+    let (other, cut) = with_the_key_of(home.path());
     for n in 0..5 {
-        testing::append_nth(&cut, n);
+        append_nth(&cut, n);
     }
     testing::tamper(
         other.path(),
@@ -171,14 +183,14 @@ fn a_tree_and_checkpoints_that_somebody_altered_are_named() {
         ("INSERT INTO tree_nodes VALUES (0, 9, zeroblob(32))", "2 records more than the trail"),
         ("UPDATE checkpoints SET note = replace(note, 'undrift', 'undrifd')", "is none of this trail"),
         (
-            "UPDATE checkpoints SET size = 7 WHERE size = 8",
-            "the stored checkpoint of 7 records is one of another number of records",
+            "UPDATE checkpoints SET size = 70 WHERE size = 8",
+            "the stored checkpoint of 70 records is one of another number of records",
         ),
         ("UPDATE trail_origin SET origin = 'undrift/x/y'", "is none of this trail"),
     ] {
         let (home, store) = testing::store();
         for n in 0..8 {
-            testing::append_nth(&store, n);
+            append_nth(&store, n);
         }
         testing::tamper(home.path(), sql);
         let found = what(store.verify().unwrap());
@@ -189,7 +201,7 @@ fn a_tree_and_checkpoints_that_somebody_altered_are_named() {
 #[test]
 fn the_tables_refuse_to_be_rewritten() {
     let (home, store) = testing::store();
-    testing::append_nth(&store, 0);
+    append_nth(&store, 0);
     for table in ["tree_nodes", "trail_origin", "checkpoints"] {
         for sql in [format!("DELETE FROM {table}"), format!("UPDATE {table} SET rowid = rowid")] {
             let sql = if table == "tree_nodes" { sql.replace("rowid = rowid", "level = level") } else { sql };
@@ -202,7 +214,7 @@ fn the_tables_refuse_to_be_rewritten() {
 fn a_trail_without_a_tree_grows_one_in_portions_and_has_no_checkpoint_before_it_is_whole() {
     let (home, store) = testing::store();
     for n in 0..10 {
-        testing::append_nth(&store, n);
+        append_nth(&store, n);
     }
     let before: Vec<String> =
         checkpoints_in(&store.db()).unwrap().into_iter().map(|(_, note)| note).collect();
@@ -221,7 +233,7 @@ fn a_trail_without_a_tree_grows_one_in_portions_and_has_no_checkpoint_before_it_
 #[test]
 fn the_key_that_signs_is_the_folders_and_no_other() {
     let (home, store) = testing::store();
-    testing::append_nth(&store, 0);
+    append_nth(&store, 0);
     let key = |store: &Store| store.checkpoint_key().unwrap().map(|key| key.to_string());
     let first = key(&store);
     assert!(first.is_some());

@@ -73,9 +73,10 @@ impl Store {
         let (last, prev_hash): (i64, String) = change
             .query_row("SELECT seq, hash FROM head", [], |row| Ok((row.get(0)?, row.get(1)?)))
             .map_err(failed("read the head of the audit trail"))?;
+        let now = (self.clock)();
         let mut record = AuditRecord {
             seq: number(last + 1),
-            time: stamp((self.clock)()),
+            time: stamp(now),
             object: new.object.clone(),
             service: new.service.clone(),
             incident: new.incident.clone(),
@@ -89,7 +90,7 @@ impl Store {
         };
         record.hash = record_hash(&record);
         insert(change, last + 1, &record).map_err(failed("append to the audit trail"))?;
-        self.checkpoint_in(change, record.seq, new.kind)?;
+        self.checkpoint_in(change, (record.seq, new.kind), now)?;
         Ok(record)
     }
 

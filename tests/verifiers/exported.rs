@@ -8,7 +8,10 @@ use std::{
 };
 
 use serde_json::Value;
-use undrift::tlog::{key::VerifierKey, statement::PREDICATE_TYPE};
+use undrift::{
+    store::Store,
+    tlog::{key::VerifierKey, statement::PREDICATE_TYPE},
+};
 
 use crate::{
     cases::Case,
@@ -31,6 +34,7 @@ fn bundle() -> tempfile::TempDir {
     fs::set_permissions(&state, Permissions::from_mode(0o700)).unwrap();
     fs::write(state.join("state.db"), STATE).unwrap();
     fs::set_permissions(state.join("state.db"), Permissions::from_mode(0o600)).unwrap();
+    drop(Store::open(&state, "test".into()).unwrap());
     // A record, and with it the first checkpoint.
     undrift(&state, &["suspend", "shop", "--reason", "a migration"]);
     let list: Value = serde_json::from_str(&undrift(&state, &["incident", "list", "-o", "json"])).unwrap();
