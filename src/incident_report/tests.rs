@@ -91,7 +91,7 @@ fn what_a_build_prints_is_text_in_every_format() {
     assert!(!page.contains("<script>") && !page.contains("<img"), "{page}");
     let text = rendered(&store, &incident.id, ExportFormat::Md);
     for line in text.lines().filter(|line| line.contains("alert")) {
-        assert!(!line.contains("<script>") && !line.contains("[c](") && !line.contains("``` "), "{line}");
+        assert!(!line.contains('<') && !line.contains("[c](") && !line.contains("``` "), "{line}");
         assert_eq!(line.matches(" | ").count(), 4, "it is one row of the timeline: {line}");
     }
     for text in [page, text] {
