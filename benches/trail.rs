@@ -173,6 +173,9 @@ impl Generator {
             next_at: None,
             gave_up: None,
             healed: false,
+            continued: false,
+            cause: None,
+            verified_repairs: vec![],
         };
         let recent = RecentStep {
             project: object.clone(),

@@ -110,8 +110,8 @@ impl<'o> DocumentList<'o> {
     /// # Errors
     /// The error of `out`.
     pub(super) fn item(&mut self, item: &impl Serialize) -> io::Result<()> {
-        // A string in JSON has no line break, so every one is between tokens.
-        // As a value: its keys are sorted, as in every other document.
+        // As a value its keys are sorted, as those of the whole document are. A string in JSON has no line break, so every one is
+        // between tokens.
         let text = serde_json::to_string_pretty(&serde_json::to_value(item)?)?.replace('\n', "\n    ");
         let between = if std::mem::replace(&mut self.has_items, true) { ",\n    " } else { "\n    " };
         self.out.write_all(between.as_bytes())?;

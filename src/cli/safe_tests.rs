@@ -134,6 +134,26 @@ fn a_line_is_what_one_call_writes_and_colours_are_undrifts_own() {
 }
 
 #[test]
+fn a_list_that_is_printed_item_by_item_is_the_document_of_the_whole() {
+    let (_home, store) = testing::store();
+    for _ in 0..2 {
+        let evidence = json!({ "z": [], "a": { "text": "a \n \u{202e} b" } });
+        store.append(&NewRecord { evidence, ..NewRecord::of(AuditKind::Started) }).unwrap();
+    }
+    let records = store.records(&RecordFilter::default()).unwrap();
+    for items in [&records[..0], &records[..1], &records] {
+        let streamed = shown(|out| {
+            let mut list = DocumentList::begin(out, "AuditList").unwrap();
+            for item in items {
+                list.item(item).unwrap();
+            }
+            list.end().unwrap();
+        });
+        assert_eq!(streamed, shown(|out| document(out, &crate::documents::record_list(items)).unwrap()));
+    }
+}
+
+#[test]
 fn a_document_is_json_that_steers_nothing() {
     let value = json!({ HOSTILE: HOSTILE });
     let text = shown(|out| document(out, &value).unwrap());

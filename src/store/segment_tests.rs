@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     api::{AuditKind, NewRecord, Time},
-    store::{RecordFilter, Store, Verification, folder, testing},
+    store::{RecordFilter, Store, Verification, folder, steps::signed, testing},
 };
 
 /// Two segments and a tail.
@@ -48,7 +48,7 @@ fn rewrite(home: &Path, segment: u64, change: impl FnOnce(&mut Vec<String>)) {
         Segment::of(&db, segment).unwrap().unwrap().lines().unwrap().map(str::to_owned).collect();
     change(&mut lines);
     let packed = pack(&(lines.join("\n") + "\n")).unwrap();
-    db.execute("UPDATE segments SET records = ?1 WHERE number = ?2", params![packed, segment as i64])
+    db.execute("UPDATE segments SET records = ?1 WHERE number = ?2", params![packed, signed(segment)])
         .unwrap();
 }
 
@@ -122,7 +122,12 @@ fn each_filter_finds_in_segments_what_it_finds_in_the_table() {
         let newest = &expected[expected.len().saturating_sub(3)..];
         assert_eq!(store.newest_records(&limited).unwrap(), newest, "{limited:?}");
         let mut paged = Vec::new();
-        store.each_page(&filter, |page| Ok::<_, crate::store::StoreError>(paged.extend(page))).unwrap();
+        store
+            .each_page(&filter, |page| {
+                paged.extend(page);
+                Ok::<_, crate::store::StoreError>(())
+            })
+            .unwrap();
         assert_eq!(seqs(&paged), seqs(&expected), "{filter:?}");
     }
     assert_eq!(store.latest_of(&[AuditKind::Reconciled]).unwrap().unwrap().seq, LONG);
@@ -264,7 +269,9 @@ fn a_segment_that_is_gone_or_damaged_or_another_is_found() {
     testing::tamper(copy.path(), "");
     let db = testing::raw(copy.path());
     rewrite(other.path(), 1, |lines| {
-        lines.iter_mut().for_each(|line| *line = line.replace("ops@host", "ops@here"))
+        for line in lines {
+            *line = line.replace("ops@host", "ops@here");
+        }
     });
     db.execute("UPDATE segments SET records = ?1 WHERE number = 1", [foreign]).unwrap();
     assert!(verified(copy.path()).is_whole(), "both were made alike");
