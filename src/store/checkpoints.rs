@@ -65,7 +65,7 @@ impl Store {
         if !ends && !is_due(change, now).map_err(failed(ACTION))? {
             return Ok(());
         }
-        let key = signing_key(key, &self.origin_in(change, now)?)?;
+        let key = signing_key(key, &Self::name_in(change, now)?)?;
         let tree = head(&StoredNodes(change), size).map_err(failed(ACTION))?;
         let note = Checkpoint::sign(tree, &key).to_string();
         change
@@ -75,7 +75,7 @@ impl Store {
     }
 
     /// The name of the trail in its checkpoints: made with the first of them.
-    fn origin_in(&self, change: &Transaction<'_>, now: Time) -> Result<String> {
+    fn name_in(change: &Transaction<'_>, now: Time) -> Result<String> {
         if let Some(origin) = origin_in(change).map_err(failed(ACTION))? {
             return Ok(origin);
         }

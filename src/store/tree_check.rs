@@ -105,7 +105,7 @@ impl<'d> TreeCheck<'d> {
         }
     }
 
-    fn push(&mut self, form: &str) -> rusqlite::Result<()> {
+    fn push(&mut self, form: &str) {
         let (db, is_stored) = (self.db, self.frontier.size() < self.stored);
         let mut added: Vec<(NodeId, Hash)> = Vec::new();
         self.frontier.push(Hash::of_leaf(form.as_bytes()), |id, hash| added.push((id, hash)));
@@ -121,7 +121,6 @@ impl<'d> TreeCheck<'d> {
         if self.stated.contains_key(&self.frontier.size()) {
             self.compare(self.frontier.head());
         }
-        Ok(())
     }
 }
 
@@ -136,7 +135,8 @@ pub struct KeptCheckpoint {
 
 impl Check for TreeCheck<'_> {
     fn record(&mut self, stored: &StoredRecord) -> Option<&'static str> {
-        self.push(&form_of(stored)).err().map(|_| "cannot be compared with the tree over the trail")
+        self.push(&form_of(stored));
+        None
     }
 
     fn segment(&mut self, _: &Segment) -> rusqlite::Result<()> {
