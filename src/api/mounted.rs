@@ -13,6 +13,9 @@ pub struct MountedFile {
     pub source: String,
     /// Its path in the container.
     pub target: String,
+    /// Whether the container may write it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub writable: bool,
     /// Whether it has other bytes now than the container's processes could read at their start, or when they were last told
     /// to reload. Of a file that the container may write: only whether another file has taken its place.
     pub changed: Fact<bool>,

@@ -272,9 +272,10 @@ pub fn end_step(
                 row.pending = None;
                 row.next_at = Some(now + wait_after(policy, row.attempts, jitter_seed));
             }
-            StepOutcome::Cancelled | StepOutcome::Interrupted => row.pending = None,
+            // No repair was made, so none can be undone.
+            StepOutcome::Cancelled | StepOutcome::Interrupted => (row.pending, row.cause) = (None, None),
             StepOutcome::NotBegun => {
-                row.pending = None;
+                (row.pending, row.cause) = (None, None);
                 row.attempts = row.attempts.saturating_sub(1);
             }
         }

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use super::{Diagnosis, History, Inputs, LayerVerdict, OpenIncident, identities, kept_running, route_watch};
 use crate::api::{
     Answer, ConditionType, ContainerObservation, ContainerState, Drift, DriftReason, Fact, Layer,
-    ObjectStatus, ProjectObservation, Reason, ReconcilePolicy, RouteObservation, RouteStatus,
+    MountedFile, ObjectStatus, ProjectObservation, Reason, ReconcilePolicy, RouteObservation, RouteStatus,
     ServiceObservation, ServiceSpec, ServiceStatus, StallReason, Step, StepOutcome, Time,
 };
 
@@ -37,15 +37,17 @@ pub(super) fn other_suspect(inputs: Inputs<'_>, seen: &ServiceObservation, drift
         .then(|| format!("{changed} after the image was verified, so that the image is not rolled back"))
 }
 
-/// What of the service changed since undrift verified its repair, beside the image. A file counts that the container could write
-/// itself, too: nobody knows who wrote it. A container that was made anew since may have another configuration.
+/// What of the service changed since undrift verified its repair, beside the image. A file that the container may write changes
+/// in normal work (a log, a database): it counts only if another file has taken its place. A container that was made anew since may
+/// have another configuration.
 fn changed_since_verification(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<String> {
     let repair = last_repair(inputs.history, &seen.name)?;
     let verified = repair.verified_since(&seen.name, repair.last_up(&seen.name)?.at)?.at;
     let is_since = |time: Option<Time>| time.is_some_and(|time| time > verified);
     seen.containers.known()?.iter().find_map(|container| {
         let name = &container.name;
-        let file = container.mounted.iter().find(|file| is_since(file.changed_at));
+        let is_other = |file: &MountedFile| !file.writable || file.replaced == Fact::Known(true);
+        let file = container.mounted.iter().find(|file| is_since(file.changed_at) && is_other(file));
         let file =
             file.map(|file| format!("{}, which {name} mounts at {}, changed", file.source, file.target));
         file.or_else(|| is_since(container.created_at).then(|| format!("{name} was made anew")))

@@ -63,7 +63,7 @@ const REVISION: &str = "revision:";
 /// The expected revision: another commit is another source, also where no digest covers what it changed. `None` if that is not
 /// known, `Some(None)` if none is declared.
 #[expect(clippy::option_option, reason = "the outer one is what is known, as in `start`")]
-fn revision(seen: &ServiceObservation) -> Option<Option<String>> {
+pub(super) fn revision(seen: &ServiceObservation) -> Option<Option<String>> {
     match &seen.revision {
         None => Some(None),
         Some(revision) => revision.expected.known().map(|expected| Some(format!("{REVISION}{expected}"))),

@@ -22,10 +22,11 @@ const MOST: usize = 3;
 /// the same file once a day.
 const IN_A_ROW: TimeDelta = TimeDelta::hours(12);
 
-/// A digest of what the drift looks like, with everything that a repair starts from: the same digest after a verified repair
-/// means that something has undone it. `None` for a drift that a running service does not cause, or if not all of it is known.
+/// A digest of what the drift looks like, with what a repair starts from: the same digest after a verified repair means that
+/// something has undone it. `None` for a drift that a running service does not cause, or if not all of it is known.
 ///
-/// The expected revision is a part of [`start::start`]. What a service answers or writes in its place may be another one each time.
+/// The build context is no part of it: one that changes by itself (a log in it) would make each drift a new one. A source that
+/// was fixed makes another image. What a service answers in the place of its revision may be another one each time, too.
 pub(super) fn cause(seen: &ServiceObservation, drift: &Drift) -> Option<String> {
     let looks: BTreeSet<String> = match (drift.layer, drift.reason) {
         (Layer::Container, DriftReason::ContentDiffers) => of_modules(seen, differences),
@@ -39,8 +40,10 @@ pub(super) fn cause(seen: &ServiceObservation, drift: &Drift) -> Option<String> 
         Fact::Known(image) => image.clone(),
         Fact::Unknown(_) => return None,
     };
+    let (config, revision) = (seen.config_hash.clone()?, start::revision(seen)?);
+    let starts_from = [config, revision.unwrap_or_default(), image.unwrap_or_default()];
     let mut hash = Sha256::new();
-    for text in [start::start(seen)?, image.unwrap_or_default()].into_iter().chain(looks) {
+    for text in starts_from.into_iter().chain(looks) {
         hash.update(text.as_bytes());
         // No path and no digest holds it.
         hash.update([0]);

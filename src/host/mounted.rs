@@ -142,6 +142,7 @@ fn unknown_for(known: &[(Bind, Memory)], why: &str) -> Vec<Look> {
         file: MountedFile {
             source: bind.source.clone(),
             target: bind.target.clone(),
+            writable: bind.writable,
             changed: Fact::unknown(why),
             replaced: Fact::unknown(why),
             changed_at: None,

@@ -56,6 +56,8 @@ impl ExportedIncident {
     /// All that a stranger needs to verify the incident without undrift: the document in each format, each record in the bytes
     /// that were hashed, with its proof, the checkpoint, the public key, and the signed statement of what was verified.
     pub(crate) fn bundle(&self, store: &Store) -> Result<Vec<BundleFile>, ExportError> {
+        // What is signed here is what undrift wrote.
+        store.require_unaltered(&self.incident.id)?;
         let file = |name: &str, content: String| BundleFile { name: name.to_owned(), content };
         let mut files = vec![
             file("incident.html", self.render(ExportFormat::Html)?),

@@ -150,6 +150,7 @@ impl IncidentReport {
         checkpoint: Option<String>,
         now: Time,
     ) -> Self {
+        let is_repaired = incident.outcome == Some(IncidentOutcome::Reconciled);
         let after = incident.after.as_ref().and_then(|after| ObjectStatus::deserialize(after).ok());
         Self {
             incident: incident.id.clone(),
@@ -163,7 +164,8 @@ impl IncidentReport {
             ladders: ladders(incident, after.as_ref(), records),
             timeline: records.iter().map(|record| entry(incident.opened_at, record)).collect(),
             steps: steps(records),
-            transitions: after.as_ref().map(transitions).unwrap_or_default(),
+            // Of an incident that stalled, they would be those of an earlier occurrence.
+            transitions: after.as_ref().filter(|_| is_repaired).map(transitions).unwrap_or_default(),
             resolution: resolution(incident, records),
             checkpoint,
         }
@@ -228,7 +230,9 @@ fn transitions(after: &ObjectStatus) -> Vec<ReportedTransition> {
 
 /// Only a verified repair is worded as one.
 fn resolution(incident: &Incident, records: &[AuditRecord]) -> String {
-    let last = records.iter().rev();
+    // An incident that was opened again has the records of its earlier occurrences, too.
+    let of_now = records.iter().filter(|record| record.seq > incident.since_seq);
+    let last = of_now.clone().rev();
     match incident.outcome {
         None => "The incident is open: nothing is resolved.".to_owned(),
         Some(IncidentOutcome::Reconciled) => {
@@ -240,7 +244,7 @@ fn resolution(incident: &Incident, records: &[AuditRecord]) -> String {
         Some(IncidentOutcome::Stalled) => {
             let mut ends = last.filter(|record| record.kind == AuditKind::Stalled.as_str());
             let why = ends.next().map(in_incident).unwrap_or_default();
-            let rolled_back = records.iter().any(|record| record.kind == AuditKind::RolledBack.as_str());
+            let rolled_back = of_now.clone().any(|record| record.kind == AuditKind::RolledBack.as_str());
             let to = if rolled_back { " The previous images run again." } else { "" };
             format!("Not resolved: undrift gave up. {why}{to}").trim_end().to_owned()
         }

@@ -1,6 +1,6 @@
 //! What an incident's verification states of the images that run since: for the signed statement that a bundle has.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize as _;
 
@@ -29,16 +29,24 @@ pub(super) fn verification(
     let verified = records
         .iter()
         .filter(|record| record.seq > incident.since_seq && record.kind == AuditKind::Verified.as_str());
-    let (mut images, mut properties, mut last) = (Vec::new(), None::<BTreeSet<Property>>, None);
+    // What the end was verified of is the last verification of each service: it may have drifted again in between.
+    let mut of_services: BTreeMap<String, &AuditRecord> = BTreeMap::new();
     for record in verified {
+        of_services.insert(RecordReader::new(record).service().ok()?, record);
+    }
+    let (mut images, mut properties, mut last) = (Vec::new(), None::<BTreeSet<Property>>, None);
+    for (service, record) in of_services {
         let (read, time) = (RecordReader::new(record), record.time.parse::<Time>().ok()?);
-        let status = after.service(&read.service().ok()?)?;
-        let id = Hash::from_hex(read.image().ok()??.strip_prefix("sha256:")?)?;
+        let (status, image) = (after.service(&service)?, read.image().ok()??);
+        if status.image.as_ref().and_then(|image| image.id.as_ref()) != Some(&image) {
+            return None;
+        }
+        let id = Hash::from_hex(image.strip_prefix("sha256:")?)?;
         let reference = status.image.as_ref().map(|image| image.reference.clone()).unwrap_or_default();
         images.push(VerifiedImage { reference, id });
         let of_service = properties_of(status);
         properties = Some(properties.map_or_else(|| of_service.clone(), |all| &all & &of_service));
-        last = Some(time);
+        last = last.max(Some(time));
     }
     let policy = Policy {
         uri: format!("urn:undrift:object:{}:generation:{}", incident.object, after.observed_generation),

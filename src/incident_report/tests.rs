@@ -147,3 +147,58 @@ fn what_was_not_repaired_is_never_worded_as_success() {
     let text = ended_so(Some(IncidentOutcome::Reconciled), None);
     assert!(text.contains("observed as declared for the stability window"), "{text}");
 }
+
+#[test]
+fn the_checkpoint_can_be_read_back_from_the_page_and_from_the_markdown() {
+    let (_home, store, incident) = repaired();
+    let exported = ExportedIncident::read(&store, &incident.id, testing::start()).unwrap().unwrap();
+    let note = store.checkpoint_over(8).unwrap().unwrap();
+    for (format, end) in [(ExportFormat::Html, "</pre>"), (ExportFormat::Md, "```")] {
+        let text = exported.render(format).unwrap();
+        let shown = &text[text.find("undrift/").unwrap()..];
+        assert_eq!(&shown[..shown.find(end).unwrap()], note, "{format:?}");
+    }
+}
+
+#[test]
+fn an_incident_that_was_opened_again_is_worded_by_its_latest_occurrence() {
+    let (_home, store, incident) = repaired();
+    let api = || Some(incident.id.clone());
+    store
+        .append(&NewRecord {
+            incident: api(),
+            evidence: json!({ "services": ["api"], "to": {} }),
+            ..NewRecord::of(AuditKind::RolledBack)
+        })
+        .unwrap();
+    let (mut again, records, _) = exported(&store, &incident.id);
+    (again.since_seq, again.outcome) = (9, Some(IncidentOutcome::Stalled));
+    let report = IncidentReport::new(&again, &records, None, testing::start());
+    assert!(!report.resolution.contains("previous images"), "{}", report.resolution);
+    assert!(report.transitions.is_empty(), "the transition is one of the first occurrence");
+}
+
+/// `api` was verified with one image, drifted again, and was verified with another one.
+#[test]
+fn a_statement_is_about_the_images_that_the_end_was_verified_with() {
+    let (_home, store, incident) = repaired();
+    let image = |n: u8| format!("sha256:{}", hex::encode([n; 32]));
+    for n in [1, 2] {
+        let record = NewRecord::verified("api", Some(&image(n)));
+        store.append(&NewRecord { incident: Some(incident.id.clone()), ..record }).unwrap();
+    }
+    let (mut ended, records, _) = exported(&store, &incident.id);
+    let mut stated = |after: &str| {
+        let mut status: ObjectStatus = serde_json::from_value(ended.before.clone()).unwrap();
+        status.services[0].image.as_mut().unwrap().id = Some(after.to_owned());
+        for condition in &mut status.services[0].conditions {
+            condition.status = crate::api::ConditionStatus::True;
+        }
+        ended.after = Some(json!(status));
+        let spec = format!("v1:sha256:{}", "ab".repeat(32));
+        statement::verification(&ended, &records, &spec).map(|stated| stated.images)
+    };
+    assert_eq!(stated(&image(3)), None, "an image that was not verified runs");
+    let images = stated(&image(2)).unwrap();
+    assert_eq!(images.iter().map(|image| image.id.to_hex()).collect::<Vec<_>>(), ["02".repeat(32)]);
+}

@@ -11,8 +11,9 @@ use crate::{
     store::Store,
 };
 
-/// The cache's space for [`KeptChecks`].
-const CHECKS: &str = "build-check";
+/// The cache's space for [`KeptChecks`]. In the first one (`build-check`) an image that was the same in its modules alone counted as
+/// the same.
+const CHECKS: &str = "build-check-2";
 
 /// The cache's key of a service's image. By directory and service, too: two services may have one image and two contexts.
 pub(super) fn key(desired: &Desired, service: &str, image: &str) -> String {

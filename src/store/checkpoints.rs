@@ -4,8 +4,10 @@
 //! [`tlog`](crate::tlog)). There is a new one with the record that ends an incident, and with the first record after an hour
 //! without one.
 
+use std::sync::atomic::Ordering;
+
 use chrono::TimeDelta;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, params};
 use ulid::Ulid;
 
 use super::{
@@ -52,13 +54,29 @@ pub struct ProvenRecord {
 
 impl Store {
     /// Takes the newest records into the tree, the last of which is this one, written now, and signs a checkpoint if one is due
-    /// after it.
+    /// after it. A tree that somebody damaged takes nothing from the record: that is written without it, and `audit verify` names
+    /// the damage.
     pub(super) fn checkpoint_in(
         &self,
         change: &Transaction<'_>,
-        (seq, kind): (u64, AuditKind),
+        of: (u64, AuditKind),
         now: Time,
     ) -> Result<()> {
+        let run = |sql: &str| change.execute_batch(sql).map_err(failed(ACTION));
+        run("SAVEPOINT tree")?;
+        match self.sign_in(change, of, now) {
+            Ok(()) => run("RELEASE tree"),
+            Err(error) if is_of_the_tree(&error) => {
+                if !self.is_unsignable.swap(true, Ordering::Relaxed) {
+                    tracing::error!(%error, "no checkpoint covers further records: `undrift audit verify`");
+                }
+                run("ROLLBACK TO tree; RELEASE tree")
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn sign_in(&self, change: &Transaction<'_>, (seq, kind): (u64, AuditKind), now: Time) -> Result<()> {
         let size = grow_in(change, seq).map_err(failed(ACTION))?;
         let Some(key) = self.key.as_ref().filter(|_| size == seq) else { return Ok(()) };
         let ends = matches!(kind, AuditKind::Reconciled | AuditKind::Stalled);
@@ -129,16 +147,25 @@ impl Store {
         origin.zip(self.key.as_ref()).map(|(origin, key)| signing_key(key, &origin)).transpose()
     }
 
+    /// Whether undrift wrote this incident as it is; true if the folder's key cannot be read.
+    ///
+    /// # Errors
+    /// [`StoreError::Altered`], or SQLite's error.
+    pub fn require_unaltered(&self, incident: &str) -> Result<()> {
+        self.require_sealed_in(&self.db(), incident)
+    }
+
     /// These records, each with a proof under the newest checkpoint; those after it have none yet.
     ///
     /// # Errors
-    /// SQLite's error; [`StoreError::Unsigned`] if the checkpoint cannot be read.
+    /// SQLite's error; [`StoreError::Unsigned`] if the checkpoint cannot be read, or a record is not the one that was signed.
     pub fn proven(&self, seqs: impl IntoIterator<Item = u64>) -> Result<Vec<ProvenRecord>> {
         let db = self.db();
         let moment = db.unchecked_transaction().map_err(failed(READ))?;
         let Some((size, note)) = newest_in(&moment).map_err(failed(READ))? else { return Ok(Vec::new()) };
         let checkpoint: SignedNote =
             note.parse().map_err(|_| StoreError::Unsigned("its newest checkpoint is damaged"))?;
+        let key = self.verifier_in(&moment)?;
         let mut proven = Vec::new();
         for seq in seqs {
             let Some(position) = seq.checked_sub(1).and_then(|index| LeafPosition::new(index, size)) else {
@@ -147,9 +174,33 @@ impl Store {
             let Some(form) = form_in(&moment, seq).map_err(failed(READ))? else { continue };
             let path = inclusion_proof(&StoredNodes(&moment), position).map_err(failed(READ))?;
             let proof = RecordProof { index: seq - 1, path, checkpoint: checkpoint.clone() };
+            // What somebody altered beside the tree is not handed out as proven.
+            if let Some(key) = &key
+                && proof.verify(form.as_bytes(), seq - 1, key).is_err()
+            {
+                return Err(StoreError::Unsigned(
+                    "a record is not the one that was signed: `undrift audit verify`",
+                ));
+            }
             proven.push(ProvenRecord { seq, form, proof });
         }
         Ok(proven)
+    }
+}
+
+/// Whether the stored tree, a segment or the origin is at fault, and not the disk or another process.
+fn is_of_the_tree(error: &StoreError) -> bool {
+    match error {
+        StoreError::Unsigned(_) => true,
+        StoreError::Database { source, .. } => match source.sqlite_error_code() {
+            // A node that is missing, or is none.
+            None => true,
+            Some(code) => matches!(
+                code,
+                ErrorCode::ConstraintViolation | ErrorCode::DatabaseCorrupt | ErrorCode::TypeMismatch
+            ),
+        },
+        _ => false,
     }
 }
 

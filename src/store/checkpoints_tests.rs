@@ -199,6 +199,24 @@ fn a_tree_and_checkpoints_that_somebody_altered_are_named() {
 }
 
 #[test]
+fn a_damaged_tree_takes_nothing_from_the_records_and_signs_nothing() {
+    for sql in [
+        "DELETE FROM tree_nodes WHERE level > 0",
+        "INSERT INTO tree_nodes VALUES (1, 1, zeroblob(32))",
+        "UPDATE trail_origin SET origin = 'two words'",
+    ] {
+        let (home, store) = testing::store();
+        (0..3).for_each(|n| append_nth(&store, n));
+        let signed = sizes(&store);
+        testing::tamper(home.path(), sql);
+        (3..9).for_each(|n| append_nth(&store, n));
+        let records = store.records(&RecordFilter::default()).unwrap().len();
+        assert_eq!((records, sizes(&store)), (9, signed), "{sql}");
+        assert_ne!(what(store.verify().unwrap()), "whole", "{sql}");
+    }
+}
+
+#[test]
 fn the_tables_refuse_to_be_rewritten() {
     let (home, store) = testing::store();
     append_nth(&store, 0);

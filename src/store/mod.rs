@@ -121,6 +121,8 @@ pub struct Store {
     head: Mutex<Option<Head>>,
     /// Whether records that are not whole keep the trail from being packed.
     is_unpackable: AtomicBool,
+    /// Whether it was logged that a damaged tree keeps the trail from being signed.
+    is_unsignable: AtomicBool,
     /// The open files, for the holder of the folder's lock. Dropped after the connections, whose locks end when some of
     /// these close.
     held: Option<Held>,
@@ -275,6 +277,7 @@ impl Store {
             ledger,
             head,
             is_unpackable,
+            is_unsignable: AtomicBool::new(false),
             held: None,
         };
         store.migrate(schema::MIGRATIONS, lost)?;
@@ -316,6 +319,7 @@ impl Store {
                     ledger,
                     head: Mutex::default(),
                     is_unpackable: AtomicBool::new(false),
+                    is_unsignable: AtomicBool::new(false),
                     held: None,
                 }))
             }

@@ -57,7 +57,7 @@ impl Store {
     /// **Evidence must hold no secret**: nothing here could recognize one, and nothing is ever removed from the trail.
     ///
     /// # Errors
-    /// [`StoreError::Full`](super::StoreError::Full), [`StoreError::ReadOnly`](super::StoreError::ReadOnly) and other errors
+    /// [`StoreError::Full`], [`StoreError::ReadOnly`] and other errors
     /// of SQLite. Then nothing of the record is in the trail.
     pub fn append(&self, record: &NewRecord) -> Result<u64> {
         self.write("append to the audit trail", |change| self.append_in(change, record))
@@ -145,7 +145,7 @@ impl Store {
     /// The same as events.
     ///
     /// # Errors
-    /// SQLite's error; [`StoreError::NotUnderstood`](super::StoreError::NotUnderstood).
+    /// SQLite's error; [`StoreError::NotUnderstood`].
     pub fn events(&self, filter: &RecordFilter) -> Result<Vec<RecordedEvent>> {
         let records = self.records(filter)?;
         Ok(records.iter().map(RecordedEvent::try_from).collect::<std::result::Result<_, _>>()?)

@@ -62,7 +62,8 @@ pub(super) fn grow_by(change: &Transaction<'_>, records: u64, portion: u64) -> r
         });
         written
     })?;
-    Ok(frontier.size())
+    // A record that is missing would shift all others.
+    if frontier.size() == until { Ok(until) } else { Err(rusqlite::Error::QueryReturnedNoRows) }
 }
 
 /// Calls `each` with the canonical form of each of these records, in order, from segments and table alike.

@@ -26,6 +26,8 @@ pub(super) struct TreeCheck<'d> {
     frontier: Frontier,
     /// How many records the stored tree has.
     stored: u64,
+    /// Whether it has ever had all records: it then grows with each further one.
+    is_complete: bool,
     /// What somebody states about the trail, by its size: who states it, and the root.
     stated: BTreeMap<u64, Vec<(String, Hash)>>,
     what: Vec<String>,
@@ -39,10 +41,18 @@ impl<'d> TreeCheck<'d> {
         kept: &[KeptCheckpoint],
     ) -> rusqlite::Result<Self> {
         let frontier = Frontier::default();
-        let mut check =
-            Self { db, frontier, stored: size_in(db)?, stated: BTreeMap::new(), what: Vec::new() };
+        let checkpoints = checkpoints_in(db)?;
+        let is_complete = !checkpoints.is_empty();
+        let mut check = Self {
+            db,
+            frontier,
+            stored: size_in(db)?,
+            is_complete,
+            stated: BTreeMap::new(),
+            what: Vec::new(),
+        };
         if let Some(key) = key {
-            for (size, note) in checkpoints_in(db)? {
+            for (size, note) in checkpoints {
                 let name = format!("the stored checkpoint of {size} records");
                 if opened(&note, key).is_ok_and(|head| head.size != size) {
                     check.what.push(format!("{name} is one of another number of records"));
@@ -76,6 +86,10 @@ impl<'d> TreeCheck<'d> {
     /// What differs, each as a sentence without its full stop.
     pub(super) fn differences(mut self) -> Vec<String> {
         let records = self.frontier.size();
+        if self.is_complete && self.stored < records {
+            self.what
+                .push(format!("the tree over the trail ends at record {}, and cannot grow", self.stored));
+        }
         if self.stored > records {
             self.what.push(format!(
                 "the tree over the trail has {} records more than the trail",

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{
-    Store,
+    Store, StoreError,
     agreement::differences,
     canonical::canonical,
     chain::NOT_CANONICAL,
@@ -79,7 +79,10 @@ impl Store {
         let db = self.db();
         // One transaction: the head, the records and the tables are of the same moment.
         let moment = db.unchecked_transaction().map_err(failed(action))?;
-        let key = self.verifier_in(&moment)?;
+        let (key, unusable) = match self.verifier_in(&moment) {
+            Err(StoreError::Unsigned(why)) => (None, Some(format!("no checkpoint can be compared: {why}"))),
+            key => (key?, None),
+        };
         let tree = TreeCheck::of(&moment, key.as_ref(), kept).map_err(failed(action))?;
         let (mut ledger, mut check) = (Ledger::default(), (SegmentCheck::of(&moment), tree));
         ledger.walk(&moment, &mut check).map_err(failed(action))?;
@@ -89,6 +92,7 @@ impl Store {
         let mut what = integrity::faults(&moment)?;
         if what.is_empty() {
             what.extend(segments.differences().map_err(failed(action))?);
+            what.extend(unusable);
             what.extend(tree.differences());
             let differs = differences(&moment, self.key.as_ref(), &ledger, Rows::All, now)?;
             what.extend(differs.iter().map(ToString::to_string));

@@ -11,6 +11,7 @@ pub(super) fn changed() -> MountedFile {
     MountedFile {
         source: "/srv/app.conf".into(),
         target: "/etc/app.conf".into(),
+        writable: false,
         changed: Fact::Known(true),
         replaced: Fact::Known(false),
         changed_at: Some(at(-60)),

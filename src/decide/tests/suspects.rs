@@ -31,6 +31,7 @@ fn mounts_file_of(seen: &mut ProjectObservation, changed_at: i64) {
     container_mut(&mut seen.services[0]).mounted = vec![MountedFile {
         source: "/srv/app.conf".into(),
         target: "/etc/app.conf".into(),
+        writable: false,
         changed: Fact::Known(false),
         replaced: Fact::Known(false),
         changed_at: Some(at(changed_at)),
@@ -66,6 +67,16 @@ fn an_image_is_not_rolled_back_for_a_mounted_file_that_changed_after_its_verific
         panic!("a route that answers 500 has no other repair")
     };
     assert!(message.contains("not rolled back"), "a person who is told is told that, too: {message}");
+}
+
+#[test]
+fn a_file_that_the_container_writes_itself_spares_no_image() {
+    let mut seen = died();
+    mounts_file_of(&mut seen, 11);
+    container_mut(&mut seen.services[0]).mounted[0].writable = true;
+    assert_eq!(kinds(&decided_after(&seen, &repaired()).plan), [StepKind::Rollback], "a log");
+    container_mut(&mut seen.services[0]).mounted[0].replaced = Fact::Known(true);
+    assert!(!kinds(&decided_after(&seen, &repaired()).plan).contains(&StepKind::Rollback), "another file");
 }
 
 #[test]

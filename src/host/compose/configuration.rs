@@ -81,7 +81,8 @@ impl<'a> Configuration<'a> {
         let (Some(of_service), Some(project)) = (services.get(service), self.raw.as_object()) else {
             return true;
         };
-        let beside_services = project.iter().filter(|(key, _)| *key != "services");
+        // What an extension holds is used where a service takes it over.
+        let beside_services = project.iter().filter(|(key, _)| *key != "services" && !key.starts_with("x-"));
         let passes_through = |value: &Value| names_without_value(value, variable);
         let uses = |value: &Value| {
             is_used_by(value)

@@ -66,6 +66,7 @@ pub(super) fn look(bind: &Bind, before: MountedBefore<'_>, digest: &KeyedDigest)
     let mut file = MountedFile {
         source: bind.source.clone(),
         target: bind.target.clone(),
+        writable: bind.writable,
         changed: Fact::unknown(&why),
         replaced: Fact::unknown(&why),
         changed_at: None,
@@ -97,6 +98,7 @@ pub(super) fn for_next_start(bind: &Bind) -> Option<MountedFile> {
     Some(MountedFile {
         source: bind.source.clone(),
         target: bind.target.clone(),
+        writable: bind.writable,
         changed: Fact::Known(false),
         replaced: Fact::Known(false),
         changed_at: time(found.ctime(), found.ctime_nsec()),
