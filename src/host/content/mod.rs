@@ -5,7 +5,7 @@
 //!
 //! | place | read anew |
 //! | --- | --- |
-//! | source | listed at every observation; a file's bytes only if its size, times or inode differ, or are too young to be trusted |
+//! | source | if anything in its build context changed, or may have; a file's bytes only if its size, times or inode differ, or are too young to be trusted |
 //! | image | once: an image ID never changes its content |
 //! | container | when it is new or was started, after a command in it or a copy into it, and at each resync |
 //!
