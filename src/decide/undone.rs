@@ -18,6 +18,10 @@ use crate::api::{
 /// How many verified repairs of one drift in a row may be undone. The next one would be undone as well.
 const MOST: usize = 3;
 
+/// The same whatever the drift looked like: a service that changes one file after a minute and another one later looks otherwise at
+/// each observation.
+const MOST_OF_ANY: usize = 6;
+
 /// Repairs that are further apart are not in a row, and a drift that has stayed away for this long begins anew: a person may change
 /// the same file once a day.
 const IN_A_ROW: TimeDelta = TimeDelta::hours(12);
@@ -72,7 +76,8 @@ fn absence(module: &ModuleInContainer) -> Option<String> {
     matches!(&module.presence, Fact::Known(Presence::Missing | Presence::WrongType)).then(String::new)
 }
 
-/// Why no further repair of the drift is tried, in words, if [`MOST`] verified ones in a row were undone.
+/// Why no further repair of the drift is tried, in words, if [`MOST`] verified ones in a row were undone, or [`MOST_OF_ANY`] that
+/// looked otherwise.
 pub(super) fn in_a_row(
     inputs: Inputs<'_>,
     rows: &[Attempt],
@@ -83,15 +88,24 @@ pub(super) fn in_a_row(
     let rows =
         rows.iter().filter(|row| row.service == seen.name && row.generation == inputs.history.generation);
     let of_drift = rows.filter(|row| (row.layer, row.reason) == (drift.layer, drift.reason));
-    let repairs = of_drift.flat_map(|row| &row.verified_repairs).filter(|repair| repair.cause == cause);
-    let mut times: Vec<Time> = repairs.map(|repair| repair.at).collect();
-    times.sort_unstable();
-    let last = times.len().checked_sub(MOST).map(|first| &times[first..])?;
-    let is_in_a_row = last.windows(2).all(|pair| pair[1] - pair[0] < IN_A_ROW);
-    is_in_a_row.then(|| in_words(drift))
+    let repairs: Vec<&VerifiedRepair> = of_drift.flat_map(|row| &row.verified_repairs).collect();
+    if is_in_a_row(repairs.iter().filter(|repair| repair.cause == cause), MOST) {
+        return Some(in_words(drift, MOST));
+    }
+    // What a route answers is another revision with each commit.
+    let is_of_files = drift.layer == Layer::Container;
+    (is_of_files && is_in_a_row(repairs.iter(), MOST_OF_ANY)).then(|| in_words(drift, MOST_OF_ANY))
 }
 
-fn in_words(drift: &Drift) -> String {
+/// Whether the last repairs, so many of them, are in a row.
+fn is_in_a_row<'r>(repairs: impl Iterator<Item = &'r &'r VerifiedRepair>, most: usize) -> bool {
+    let mut times: Vec<Time> = repairs.map(|repair| repair.at).collect();
+    times.sort_unstable();
+    let last = times.len().checked_sub(most).map(|first| &times[first..]);
+    last.is_some_and(|last| last.windows(2).all(|pair| pair[1] - pair[0] < IN_A_ROW))
+}
+
+fn in_words(drift: &Drift, most: usize) -> String {
     let remedy = match drift.reason {
         DriftReason::ContentDiffers => {
             "; what it may change belongs in the module's `ignore`, or outside of the module, on a volume"
@@ -100,7 +114,7 @@ fn in_words(drift: &Drift) -> String {
         _ => "",
     };
     format!(
-        "{}; {MOST} repairs in a row were verified, and each was undone later: the service changes its own files after its start, or \
+        "{}; {most} repairs in a row were verified, and each was undone later: the service changes its own files after its start, or \
          something else changes them{remedy}; nothing is tried again until the spec, the source or the image changes",
         drift.message
     )
@@ -111,7 +125,7 @@ pub(super) fn after_verified_repair(row: Attempt) -> Attempt {
     let Some(cause) = row.cause else { return row };
     let mut verified_repairs = row.verified_repairs;
     verified_repairs.push(VerifiedRepair { cause, at: row.last_at });
-    let surplus = verified_repairs.len().saturating_sub(MOST);
+    let surplus = verified_repairs.len().saturating_sub(MOST_OF_ANY);
     verified_repairs.drain(..surplus);
     Attempt { cause: None, verified_repairs, ..row }
 }

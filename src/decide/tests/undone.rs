@@ -164,6 +164,21 @@ fn another_spec_configuration_or_image_or_other_differences_are_another_matter()
     }
 }
 
+/// A service that writes one file after a minute and another one later: what a look finds depends on when it comes.
+#[test]
+fn a_service_that_changes_other_files_each_time_is_given_up_after_six() {
+    let ((desired, mut seen), mut history) = (undone(&LOOPS[0]), history());
+    let mut steps = 0;
+    for round in 0..20 {
+        let named = vec![format!("file-{}", round % 5)];
+        let compared = ContentComparison { differing: 1, named, ..ContentComparison::default() };
+        let module = &mut container_mut(&mut seen.services[0]).modules[0];
+        module.content = Some(ContentObservation::Compared(compared));
+        steps += usize::from(repaired(&desired, &seen, &mut history, round * 600).is_some());
+    }
+    assert_eq!(steps, 6);
+}
+
 /// A log in the build context: another digest at each look, of which undrift knows that the image is built from it.
 #[test]
 fn a_build_context_that_changes_by_itself_hides_no_loop() {
