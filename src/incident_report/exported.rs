@@ -43,8 +43,8 @@ impl ExportedIncident {
         let Some(incident) = store.incident(id)? else { return Ok(None) };
         let filter = RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() };
         let records = store.records(&filter)?;
-        let last = records.last().map_or(0, |record| record.seq);
-        let report = IncidentReport::new(&incident, &records, store.checkpoint_over(last)?, now);
+        let checkpoint = store.checkpoint_over(last_seq(&records))?;
+        let report = IncidentReport::new(&incident, &records, checkpoint, now);
         Ok(Some(Self { incident, records, report }))
     }
 
@@ -80,7 +80,7 @@ impl ExportedIncident {
     /// The signed statement of what was verified, in its envelope.
     fn statement(&self, store: &Store) -> Result<Option<String>, ExportError> {
         let (Some(key), Some(digest)) =
-            (store.signing_key()?, store.spec_digest_before(&self.incident.object, self.last_seq())?)
+            (store.signing_key()?, store.spec_digest_before(&self.incident.object, last_seq(&self.records))?)
         else {
             return Ok(None);
         };
@@ -89,8 +89,8 @@ impl ExportedIncident {
         };
         Ok(Some(verification.sign(&key)?.to_json().map_err(StatementError::Envelope)?))
     }
+}
 
-    fn last_seq(&self) -> u64 {
-        self.records.last().map_or(0, |record| record.seq)
-    }
+fn last_seq(records: &[AuditRecord]) -> u64 {
+    records.last().map_or(0, |record| record.seq)
 }

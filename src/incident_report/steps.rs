@@ -1,5 +1,7 @@
 //! The steps of an incident, each with its reason, its end, and the end of its output.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::reason_of;
@@ -47,15 +49,15 @@ impl ReportedStep {
 /// The steps of these records, oldest first.
 pub(super) fn steps(records: &[AuditRecord]) -> Vec<ReportedStep> {
     let intents = records.iter().filter(|record| record.kind == AuditKind::StepIntended.as_str());
-    intents.map(|intent| step(intent, end_of(intent.seq, records))).collect()
+    let ends = ends(records);
+    intents.map(|intent| step(intent, ends.get(&intent.seq).copied())).collect()
 }
 
-fn end_of(intent: u64, records: &[AuditRecord]) -> Option<&AuditRecord> {
-    let ends = [AuditKind::StepFinished, AuditKind::StepInterrupted].map(AuditKind::as_str);
-    records
-        .iter()
-        .filter(|record| ends.contains(&record.kind.as_str()))
-        .find(|record| RecordReader::new(record).intent().is_ok_and(|of| of == Some(intent)))
+/// The ends of steps, by the intent that each names.
+fn ends(records: &[AuditRecord]) -> BTreeMap<u64, &AuditRecord> {
+    let kinds = [AuditKind::StepFinished, AuditKind::StepInterrupted].map(AuditKind::as_str);
+    let ends = records.iter().filter(|record| kinds.contains(&record.kind.as_str()));
+    ends.filter_map(|record| Some((RecordReader::new(record).intent().ok()??, record))).collect()
 }
 
 fn step(intent: &AuditRecord, end: Option<&AuditRecord>) -> ReportedStep {

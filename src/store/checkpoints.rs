@@ -15,7 +15,8 @@ use super::{
     error::{Result, failed},
     steps::signed,
     time::stamp,
-    tree::{StoredNodes, form_in, grow_in, origin_in},
+    trail::number,
+    tree::{Forms, StoredNodes, grow_in, origin_in},
 };
 use crate::{
     api::{AuditKind, Time},
@@ -128,14 +129,12 @@ impl Store {
     /// # Errors
     /// SQLite's error, or that of the key's file.
     pub fn checkpoint_key(&self) -> Result<Option<VerifierKey>> {
-        Ok(self.signing_key()?.map(|key| key.verifier().clone()))
+        self.verifier_in(&self.db())
     }
 
     /// The same in a transaction.
     pub(super) fn verifier_in(&self, db: &Connection) -> Result<Option<VerifierKey>> {
-        let origin = origin_in(db).map_err(failed(READ))?;
-        let key = origin.zip(self.key.as_ref()).map(|(origin, key)| signing_key(key, &origin)).transpose()?;
-        Ok(key.map(|key| key.verifier().clone()))
+        Ok(self.signing_key_in(db)?.map(|key| key.verifier().clone()))
     }
 
     /// The key itself, for statements about what was verified.
@@ -143,7 +142,11 @@ impl Store {
     /// # Errors
     /// As [`checkpoint_key`](Self::checkpoint_key).
     pub fn signing_key(&self) -> Result<Option<SigningKey>> {
-        let origin = origin_in(&self.db()).map_err(failed(READ))?;
+        self.signing_key_in(&self.db())
+    }
+
+    fn signing_key_in(&self, db: &Connection) -> Result<Option<SigningKey>> {
+        let origin = origin_in(db).map_err(failed(READ))?;
         origin.zip(self.key.as_ref()).map(|(origin, key)| signing_key(key, &origin)).transpose()
     }
 
@@ -166,12 +169,12 @@ impl Store {
         let checkpoint: SignedNote =
             note.parse().map_err(|_| StoreError::Unsigned("its newest checkpoint is damaged"))?;
         let key = self.verifier_in(&moment)?;
-        let mut proven = Vec::new();
+        let (mut forms, mut proven) = (Forms::of(&moment), Vec::new());
         for seq in seqs {
             let Some(position) = seq.checked_sub(1).and_then(|index| LeafPosition::new(index, size)) else {
                 continue;
             };
-            let Some(form) = form_in(&moment, seq).map_err(failed(READ))? else { continue };
+            let Some(form) = forms.get(seq).map_err(failed(READ))? else { continue };
             let path = inclusion_proof(&StoredNodes(&moment), position).map_err(failed(READ))?;
             let proof = RecordProof { index: seq - 1, path, checkpoint: checkpoint.clone() };
             // What somebody altered beside the tree is not handed out as proven.
@@ -216,13 +219,13 @@ fn is_due(db: &Connection, now: Time) -> rusqlite::Result<bool> {
 
 fn newest_in(db: &Connection) -> rusqlite::Result<Option<(u64, String)>> {
     let mut query = db.prepare_cached("SELECT size, note FROM checkpoints ORDER BY size DESC LIMIT 1")?;
-    query.query_row([], |row| Ok((super::trail::number(row.get(0)?), row.get(1)?))).optional()
+    query.query_row([], |row| Ok((number(row.get(0)?), row.get(1)?))).optional()
 }
 
 /// All checkpoints, by size.
 pub(super) fn checkpoints_in(db: &Connection) -> rusqlite::Result<Vec<(u64, String)>> {
     let mut query = db.prepare_cached("SELECT size, note FROM checkpoints ORDER BY size")?;
-    let rows = query.query_map([], |row| Ok((super::trail::number(row.get(0)?), row.get(1)?)))?;
+    let rows = query.query_map([], |row| Ok((number(row.get(0)?), row.get(1)?)))?;
     rows.collect()
 }
 

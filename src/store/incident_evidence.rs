@@ -1,12 +1,11 @@
 //! The evidence of an incident that is over: packed, because a year has a hundred thousand of them, and each holds the status of an
 //! object from before and from after, which differ little.
 
-use std::io::Read as _;
-
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use serde::{Deserialize, de::Error as _};
 use serde_json::{Value, value::RawValue};
 
+use super::segment::unpack;
 use crate::api::Earlier;
 
 /// How hard to compress: 3 is zstd's default.
@@ -46,10 +45,7 @@ impl EvidenceTexts {
     /// # Errors
     /// If it was damaged, or is no JSON.
     pub(super) fn unpack(packed: &[u8]) -> serde_json::Result<Self> {
-        let mut text = String::new();
-        zstd::stream::read::Decoder::with_buffer(packed)
-            .and_then(|decoder| decoder.take(MOST_BYTES).read_to_string(&mut text))
-            .map_err(serde_json::Error::custom)?;
+        let text = unpack(packed, MOST_BYTES).map_err(serde_json::Error::custom)?;
         let Packed { before, after, earlier } = serde_json::from_str(&text)?;
         let owned = |text: &RawValue| text.get().to_owned();
         Ok(Self { before: owned(before), after: after.map(owned), earlier: earlier.map(owned) })

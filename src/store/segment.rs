@@ -51,7 +51,7 @@ impl Segment {
             prev_hash: row.get(1)?,
             last_hash: row.get(2)?,
             times: (row.get(3)?, row.get(4)?),
-            lines: packed.and_then(unpack),
+            lines: packed.and_then(|packed| unpack(packed, MOST_BYTES)),
         })
     }
 
@@ -136,12 +136,16 @@ pub(super) fn pack(lines: &str) -> io::Result<Vec<u8>> {
     zstd::bulk::compress(lines.as_bytes(), LEVEL)
 }
 
-fn unpack(packed: &[u8]) -> io::Result<String> {
+/// The text of a zstd frame.
+///
+/// # Errors
+/// If it is damaged, or has more bytes than `most`.
+pub(super) fn unpack(packed: &[u8], most: u64) -> io::Result<String> {
     let mut lines = String::new();
     let decoder = zstd::stream::read::Decoder::with_buffer(packed)?;
-    let unpacked = decoder.take(MOST_BYTES + 1).read_to_string(&mut lines)?;
-    if unpacked as u64 > MOST_BYTES {
-        return Err(io::Error::other("it has more bytes than any segment"));
+    let unpacked = decoder.take(most + 1).read_to_string(&mut lines)?;
+    if unpacked as u64 > most {
+        return Err(io::Error::other("it has more bytes than undrift packs"));
     }
     Ok(lines)
 }

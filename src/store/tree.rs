@@ -98,14 +98,34 @@ pub(super) fn form_of(stored: &StoredRecord) -> String {
     canonical_form(&stored.record, &stored.evidence)
 }
 
-/// The canonical form of this record, if there is one.
-pub(super) fn form_in(db: &Connection, seq: u64) -> rusqlite::Result<Option<String>> {
-    let mut found = None;
-    each_form(db, seq, seq, |form| {
-        found = Some(form.to_owned());
-        Ok(())
-    })?;
-    Ok(found)
+/// The canonical forms of records one by one; a segment is unpacked once for all that follow each other in it.
+pub(super) struct Forms<'d> {
+    db: &'d Connection,
+    segment: Option<Segment>,
+}
+
+impl<'d> Forms<'d> {
+    pub(super) const fn of(db: &'d Connection) -> Self {
+        Self { db, segment: None }
+    }
+
+    /// The canonical form of this record, if there is one.
+    pub(super) fn get(&mut self, seq: u64) -> rusqlite::Result<Option<String>> {
+        let number = segment_of(seq);
+        if self.segment.as_ref().is_none_or(|segment| segment.number != number) {
+            self.segment = Segment::of(self.db, number)?;
+        }
+        if let Some(segment) = &self.segment {
+            let place = usize::try_from(seq.saturating_sub(segment.first_seq())).unwrap_or(usize::MAX);
+            return Ok(segment.lines()?.nth(place).map(str::to_owned));
+        }
+        let mut found = None;
+        each_form(self.db, seq, seq, |form| {
+            found = Some(form.to_owned());
+            Ok(())
+        })?;
+        Ok(found)
+    }
 }
 
 /// The name of the trail in its checkpoints, if it has one yet.

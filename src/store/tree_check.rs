@@ -54,15 +54,14 @@ impl<'d> TreeCheck<'d> {
         if let Some(key) = key {
             for (size, note) in checkpoints {
                 let name = format!("the stored checkpoint of {size} records");
-                if opened(&note, key).is_ok_and(|head| head.size != size) {
+                if check.state(&name, &note, key).is_some_and(|stated| stated != size) {
                     check.what.push(format!("{name} is one of another number of records"));
                 }
-                check.state(&name, &note, key);
             }
         }
         for kept in kept {
             match key {
-                Some(key) => check.state(&kept.name, &kept.note, key),
+                Some(key) => drop(check.state(&kept.name, &kept.note, key)),
                 None => check.what.push(match origin_in(db)? {
                     Some(_) => format!("{}: only who may read the folder's key can compare it", kept.name),
                     None => format!("{}: this trail has never had a checkpoint", kept.name),
@@ -74,12 +73,17 @@ impl<'d> TreeCheck<'d> {
         Ok(check)
     }
 
-    fn state(&mut self, name: &str, note: &str, key: &VerifierKey) {
+    /// Keeps what a checkpoint states, and returns of how many records; `None` if it is none of this trail.
+    fn state(&mut self, name: &str, note: &str, key: &VerifierKey) -> Option<u64> {
         match opened(note, key) {
             Ok(TreeHead { size, root }) => {
                 self.stated.entry(size).or_default().push((name.to_owned(), root));
+                Some(size)
             }
-            Err(why) => self.what.push(format!("{name} is none of this trail: {why}")),
+            Err(why) => {
+                self.what.push(format!("{name} is none of this trail: {why}"));
+                None
+            }
         }
     }
 
