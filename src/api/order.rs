@@ -20,7 +20,7 @@ pub struct Ties {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waits_for: Vec<String>,
     /// The identity of those jobs: a digest over their names and Compose's config hashes. A fixed job gives a new chance to
-    /// the services that wait for it.
+    /// the services that wait for it. `None` without such jobs, or if Compose cannot resolve one of them now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs: Option<String>,
     /// The services with which it restarts (`restart: true`).

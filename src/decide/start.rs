@@ -28,6 +28,9 @@ pub(super) fn start(seen: &ServiceObservation) -> Option<String> {
     };
     let entries = entries(&seen.source.expansions)?;
     let jobs = seen.ties.jobs.as_ref().map(|jobs| format!("jobs:{jobs}"));
+    if jobs.is_none() && !seen.ties.waits_for.is_empty() {
+        return None;
+    }
     let revision = revision(seen)?;
     let parts = [context, Some(config), image, jobs, entries, revision].into_iter();
     let parts: Vec<String> = parts.flatten().collect();

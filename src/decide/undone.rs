@@ -89,20 +89,25 @@ pub(super) fn in_a_row(
         rows.iter().filter(|row| row.service == seen.name && row.generation == inputs.history.generation);
     let of_drift = rows.filter(|row| (row.layer, row.reason) == (drift.layer, drift.reason));
     let repairs: Vec<&VerifiedRepair> = of_drift.flat_map(|row| &row.verified_repairs).collect();
-    if is_in_a_row(repairs.iter().filter(|repair| repair.cause == cause), MOST) {
+    // A drift that comes after a long time has another cause, also if nobody looked in between. It cannot be told when a drift
+    // began in an incident that is open for another one; it counts from the beginning of the incident.
+    let began = inputs.history.incident.as_ref().map_or(inputs.now, |incident| incident.opened_at);
+    if is_in_a_row(repairs.iter().filter(|repair| repair.cause == cause), MOST, began) {
         return Some(in_words(drift, MOST));
     }
     // What a route answers is another revision with each commit.
     let is_of_files = drift.layer == Layer::Container;
-    (is_of_files && is_in_a_row(repairs.iter(), MOST_OF_ANY)).then(|| in_words(drift, MOST_OF_ANY))
+    (is_of_files && is_in_a_row(repairs.iter(), MOST_OF_ANY, began)).then(|| in_words(drift, MOST_OF_ANY))
 }
 
-/// Whether the last repairs, so many of them, are in a row.
-fn is_in_a_row<'r>(repairs: impl Iterator<Item = &'r &'r VerifiedRepair>, most: usize) -> bool {
+/// Whether the last repairs, so many of them, are in a row, together with a drift that began at this time.
+fn is_in_a_row<'r>(repairs: impl Iterator<Item = &'r &'r VerifiedRepair>, most: usize, began: Time) -> bool {
     let mut times: Vec<Time> = repairs.map(|repair| repair.at).collect();
     times.sort_unstable();
-    let last = times.len().checked_sub(most).map(|first| &times[first..]);
-    last.is_some_and(|last| last.windows(2).all(|pair| pair[1] - pair[0] < IN_A_ROW))
+    let Some(first) = times.len().checked_sub(most) else { return false };
+    // Of a drift that began before the last repair in its incident, the repair itself is the last thing known.
+    let next = times[first + 1..].iter().copied().chain([began]);
+    times[first..].iter().zip(next).all(|(repair, next)| next - *repair < IN_A_ROW)
 }
 
 fn in_words(drift: &Drift, most: usize) -> String {

@@ -71,6 +71,23 @@ fn a_source_that_cannot_be_read_is_no_new_chance() {
     assert!(with_history(&desired(), &unresolved, &history).plan.is_empty());
 }
 
+/// Compose cannot resolve a job while a variable of it is not known: no fixed job.
+#[test]
+fn a_job_that_is_not_known_is_no_new_chance_for_who_waits_for_it() {
+    let of_job = |jobs: Option<&str>| {
+        let mut seen = incident();
+        seen.services[0].ties.waits_for = vec!["migrate".into()];
+        seen.services[0].ties.jobs = jobs.map(str::to_owned);
+        seen
+    };
+    let mut history = history();
+    spend(&of_job(Some("old")), &mut history, 0);
+    let plan = |jobs: Option<&str>| with_history(&desired(), &of_job(jobs), &history).plan;
+    assert!(plan(Some("old")).is_empty());
+    assert!(plan(None).is_empty());
+    assert!(!plan(Some("fixed")).is_empty());
+}
+
 #[test]
 fn a_source_that_changes_by_itself_is_tried_less_and_less_often() {
     let mut history = history();

@@ -2,7 +2,10 @@
 
 use super::{cases::differs, *};
 use crate::{
-    api::{ContentComparison, ContentObservation, Presence, ReplicaRevision, RevisionFact, RevisionSpec},
+    api::{
+        ContentComparison, ContentObservation, ObjectStatus, Presence, ReplicaRevision, RevisionFact,
+        RevisionSpec,
+    },
     testing::fixtures::revision,
 };
 
@@ -105,7 +108,7 @@ fn a_service_that_undoes_each_repair_some_time_after_its_start_is_given_up_after
                 well(&desired, &mut history, round * every + 20, (round + 1) * every);
             }
             assert_eq!(steps, [one.step; 3], "{} every {every} s", one.name);
-            let next = last(&desired, &seen, &history, 40 * every);
+            let next = last(&desired, &seen, &history, 3 * every);
             let Next::GiveUp { reason, message } = next else { panic!("{}: {next:?}", one.name) };
             assert_eq!(reason, "RepairsExhausted");
             for words in ["3 repairs in a row", "its own files after its start"] {
@@ -120,8 +123,9 @@ fn what_was_given_up_stays_so_while_it_lasts_and_a_person_is_told_what_to_do() {
     let ((desired, seen), mut history) = (undone(&LOOPS[0]), history());
     let steps = (0..3).filter_map(|round| repaired(&desired, &seen, &mut history, round * 300)).count();
     assert_eq!(steps, 3);
-    // It is no longer verified, and looked at for a week.
+    // It is no longer verified, its incident stays open, and it is looked at for a week.
     history.verified_since.clear();
+    history.incident = Some(OpenIncident::fold("01".into(), at(900), ObjectStatus::default(), []));
     for hour in 1..168 {
         assert_eq!(take_in_vain(&desired, &seen, &mut history, at(hour * 3600)), None, "hour {hour}");
     }
@@ -129,6 +133,7 @@ fn what_was_given_up_stays_so_while_it_lasts_and_a_person_is_told_what_to_do() {
     assert!(message.contains("`ignore`") && message.contains("on a volume"), "{message}");
     // `retry` forgets the rows.
     history.attempts.clear();
+    history.incident = None;
     assert_eq!(repaired(&desired, &seen, &mut history, 700_000), Some(StepKind::Up));
 }
 
@@ -205,6 +210,20 @@ fn what_a_person_copies_in_once_a_day_is_undone_each_time() {
             }
         }
     }
+}
+
+/// Three copies on one day, and a fourth one two days later, while undrift was stopped.
+#[test]
+fn a_change_by_hand_long_after_the_last_repair_is_undone_whether_anybody_looked_in_between() {
+    let ((desired, seen), mut history) = (undone(&LOOPS[0]), history());
+    for round in 0..3 {
+        repaired(&desired, &seen, &mut history, round * 3600).unwrap();
+    }
+    let soon = last(&desired, &seen, &history, 3 * 3600);
+    assert!(matches!(soon, Next::GiveUp { .. }), "{soon:?}");
+    let later = 2 * 86_400;
+    history.incident = Some(OpenIncident::fold("01".into(), at(later), ObjectStatus::default(), []));
+    assert_eq!(repaired(&desired, &seen, &mut history, later + 60), Some(StepKind::Up));
 }
 
 #[test]

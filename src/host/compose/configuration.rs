@@ -12,12 +12,12 @@ use crate::{
 
 /// A project with its values. No `Debug`.
 pub(in crate::host) struct Configuration<'a> {
-    desired: &'a Desired,
-    env: Environment,
+    pub(super) desired: &'a Desired,
+    pub(super) env: Environment,
     /// As `docker compose config --format json` prints it.
     pub(in crate::host) project: Value,
     /// The same with variables as they stand in the files; null if Compose does not print it.
-    raw: Value,
+    pub(super) raw: Value,
 }
 
 impl<'a> Configuration<'a> {
@@ -73,51 +73,6 @@ impl<'a> Configuration<'a> {
         found.unwrap_or_default()
     }
 
-    /// Whether the configuration or the image of a service may depend on this variable. Where that cannot be told, it may: a file
-    /// of variables may pass it on by another name, and a build may begin with the image of another service.
-    pub(in crate::host) fn may_use(&self, service: &str, variable: &str) -> bool {
-        let services = &self.raw["services"];
-        let is_used_by = |value: &Value| used("", value).iter().any(|name| name == variable);
-        let (Some(of_service), Some(project)) = (services.get(service), self.raw.as_object()) else {
-            return true;
-        };
-        // What an extension holds is used where a service takes it over.
-        let beside_services = project.iter().filter(|(key, _)| *key != "services" && !key.starts_with("x-"));
-        let passes_through = |value: &Value| names_without_value(value, variable);
-        let uses = |value: &Value| {
-            is_used_by(value)
-                || passes_through(&value["environment"])
-                || passes_through(&value["build"]["args"])
-        };
-        let is_built_of_it = || {
-            let builds =
-                services.as_object().into_iter().flat_map(|all| all.values()).map(|one| &one["build"]);
-            let mut builds = builds.filter(|build| is_used_by(build) || passes_through(&build["args"]));
-            of_service.get("build").is_some() && builds.next().is_some()
-        };
-        uses(of_service)
-            || beside_services.map(|(_, value)| value).any(is_used_by)
-            || is_built_of_it()
-            || self.variable_files(of_service).any(|path| self.mentions(&path, variable))
-    }
-
-    /// The files from which variables come: the project's own, and those of this service.
-    fn variable_files(&self, service: &Value) -> impl Iterator<Item = String> {
-        let own = &self.desired.object.spec.project.env_files;
-        let own = if own.is_empty() { vec![".env".to_owned()] } else { own.clone() };
-        let files = service["env_file"].as_array().cloned().unwrap_or_default();
-        let path = |file: Value| file["path"].as_str().or_else(|| file.as_str()).map(str::to_owned);
-        own.into_iter().chain(files.into_iter().filter_map(path))
-    }
-
-    /// Whether a file holds the name, or cannot be read for another reason than that it does not exist.
-    fn mentions(&self, path: &str, variable: &str) -> bool {
-        match files::read_to_string(&self.desired.directory.join(path), LARGEST_TEXT) {
-            Ok(text) => text.contains(variable),
-            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
-        }
-    }
-
     fn environment_decides(&self, name: &str) -> bool {
         self.env.get(name).is_some() || resolve::project_variable(self.desired, &self.env, name).is_none()
     }
@@ -134,15 +89,6 @@ fn used(name: &str, value: &Value) -> Vec<String> {
         Value::Array(list) => list.iter().flat_map(|value| used(name, value)).collect(),
         Value::Object(map) => map.iter().flat_map(|(name, value)| used(name, value)).collect(),
         _ => Vec::new(),
-    }
-}
-
-/// Whether a map or a list of variables names this one without a value, which passes it through.
-fn names_without_value(variables: &Value, name: &str) -> bool {
-    match variables {
-        Value::Object(map) => map.get(name).is_some_and(Value::is_null),
-        Value::Array(list) => list.iter().any(|entry| entry == name),
-        _ => false,
     }
 }
 
@@ -218,34 +164,5 @@ mod tests {
         for key in ["environment.FIXED", "environment.PLAIN", "environment.GONE", "ports"] {
             assert_eq!(of(key), "", "{key}");
         }
-    }
-
-    #[test]
-    fn tells_which_services_may_depend_on_a_variable() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("passes.env"), "TAG=${SHA}\n").unwrap();
-        fs::write(folder.path().join("plain.env"), "TAG=1\n").unwrap();
-        let desired = test_support::desired(folder.path().to_str().unwrap(), &["api"]);
-        let services = json!({
-            "built": {"build": {"context": ".", "args": {"SHA": "${SHA:-none}"}}},
-            "passed": {"image": "x", "environment": {"SHA": null}},
-            "other": {"build": {"context": "other"}},
-            "image": {"image": "x:$SHA"},
-            "file": {"image": "x", "env_file": [{"path": "passes.env"}]},
-            "apart": {"image": "x", "environment": {"SHADE": "${SHAPE}"}, "env_file": [{"path": "plain.env"}]},
-        });
-        let of = |raw: Value, service: &str| {
-            let env = Environment::default();
-            Configuration { desired: &desired, env, project: Value::Null, raw }.may_use(service, "SHA")
-        };
-        for service in ["built", "passed", "other", "image", "file", "apart"] {
-            let may = of(json!({ "services": services }), service);
-            assert_eq!(may, service != "apart", "{service}");
-        }
-        assert!(of(Value::Null, "apart"), "Compose did not print the files as they are written");
-        let of_all = json!({ "services": services, "configs": {"one": {"content": "${SHA}"}} });
-        assert!(of(of_all, "apart"), "a config of the project may be this service's");
-        fs::write(folder.path().join(".env"), "NAME=${SHA}\n").unwrap();
-        assert!(of(json!({ "services": services }), "apart"), "another name of it");
     }
 }

@@ -14,6 +14,7 @@
 //! | `build_elsewhere` | a build whose image has another name |
 //! | `builds` | which services build one image, and which files and services a build names |
 //! | `made_of` | which services build the bases of another one's image |
+//! | `variable_use` | the services that may depend on one variable |
 //! | `configuration` | the project with its values, to show which keys of a container differ |
 //! | `build_order` | the order in which services are built, by the bases of their images |
 //! | `dockerfile` | the base images of a Dockerfile |
@@ -58,6 +59,7 @@ mod secrets;
 #[cfg(test)]
 mod test_support;
 mod upgrade;
+mod variable_use;
 
 pub(super) use build_elsewhere::BuildElsewhere;
 pub(super) use configuration::{Configuration, values};
@@ -74,6 +76,7 @@ pub(crate) use resolve::unreadable;
 pub use resolve::{Resolved, printed_hashes, resolve, resolve_in};
 pub(super) use secrets::{Found as SecretsFound, of_env_files, of_project, words_of};
 pub use upgrade::{Made, judge_by_hash, made_from_this_model};
+pub(super) use variable_use::VariableUse;
 
 /// The SHA-256 of some bytes.
 fn digest(bytes: &[u8]) -> [u8; 32] {

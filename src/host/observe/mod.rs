@@ -5,7 +5,10 @@ mod config_changed;
 mod production;
 mod routes;
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use futures_util::future::join_all;
 
@@ -15,13 +18,13 @@ use super::{
     compose::{Ownership, Resolved, ServiceModel},
     definitions::Definitions,
     ms_since,
-    revision::{Revisions, withhold},
+    revision::{Revisions, withhold, withhold_related},
     source, source_paths,
     sources::Sources,
 };
 use crate::api::{
-    ArtifactObservation, Desired, Fact, NetworkObservation, ProjectObservation, RevisionObservation,
-    ServiceObservation, ServiceSpec, SourceObservation, UnknownVariable,
+    ArtifactObservation, Desired, Fact, NetworkObservation, ProjectObservation, RelatedObservation,
+    RevisionObservation, ServiceObservation, ServiceSpec, SourceObservation, UnknownVariable,
 };
 use crate::files;
 
@@ -103,7 +106,7 @@ impl LocalHost {
             self.engine_id(),
             self.sweep_once(),
         );
-        let Running { services: running, related, external_activity, own, ownership } = production?;
+        let Running { services: running, mut related, external_activity, own, ownership } = production?;
         let sources = desired.services().iter().map(|service| source(desired, &resolved, &sources, service));
         let layers = sources.zip(artifacts).zip(networks).zip(running);
         let layers = layers.zip(desired.services()).map(async |(layers, service)| {
@@ -122,7 +125,7 @@ impl LocalHost {
         for service in &mut services {
             self.key_hashes(service);
         }
-        self.withhold_unresolved(desired, &resolved, &unknown, &mut services).await;
+        self.withhold_unresolved(desired, &resolved, &unknown, (&mut services, &mut related)).await;
         tracing::debug!(services = services.len(), ms = ms_since(began), "looked");
         let project = resolved.model.name.clone();
         let endpoint = self.engine.endpoint();
@@ -149,13 +152,28 @@ impl LocalHost {
         desired: &Desired,
         resolved: &Resolved,
         unknown: &[UnknownVariable],
-        services: &mut [ServiceObservation],
+        (services, related): (&mut [ServiceObservation], &mut [RelatedObservation]),
     ) {
-        let names: Vec<&str> = desired.services().iter().map(|service| service.name.as_str()).collect();
+        let names = services.iter().map(|service| &service.name);
+        let jobs = services.iter().flat_map(|service| &service.ties.waits_for);
+        let names: BTreeSet<String> =
+            names.chain(jobs).chain(related.iter().map(|service| &service.name)).cloned().collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let found = self.unknown_variables_of(desired, resolved, unknown, &names).await;
-        for (service, variable) in services.iter_mut().zip(found) {
-            if let Some(variable) = variable {
+        let of: BTreeMap<&str, &UnknownVariable> =
+            names.into_iter().zip(found).filter_map(|(name, variable)| Some((name, variable?))).collect();
+        for service in services {
+            if let Some(variable) = of.get(service.name.as_str()) {
                 withhold(service, variable);
+            }
+            // The identity of the jobs holds what Compose resolved of them.
+            if service.ties.waits_for.iter().any(|job| of.contains_key(job.as_str())) {
+                service.ties.jobs = None;
+            }
+        }
+        for service in related {
+            if let Some(variable) = of.get(service.name.as_str()) {
+                withhold_related(service, variable);
             }
         }
     }

@@ -14,7 +14,7 @@ mod unknown_variable;
 
 pub(super) use carried::{Carried, Revisions};
 pub(super) use expected::ExpectedRevisions;
-pub(super) use unknown_variable::withhold;
+pub(super) use unknown_variable::{withhold, withhold_related};
 
 /// How much of a file or an answer is read.
 pub(super) const MOST_READ: usize = 64 * 1024;

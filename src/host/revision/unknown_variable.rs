@@ -4,10 +4,10 @@
 //! would build or create it so.
 
 use crate::{
-    api::{Desired, Fact, ServiceObservation, UnknownVariable},
+    api::{Desired, Fact, RelatedObservation, ServiceObservation, UnknownVariable},
     host::{
         LocalHost,
-        compose::{Configuration, Resolved},
+        compose::{Configuration, Resolved, VariableUse},
     },
 };
 
@@ -25,10 +25,17 @@ impl LocalHost {
         }
         // If Compose does not tell, each service may use each of them.
         let asked = Configuration::ask(desired, self.engine.endpoint(), resolved).await.ok();
-        let may_use = |service: &str, variable: &UnknownVariable| {
-            asked.as_ref().is_none_or(|asked| asked.may_use(service, &variable.name))
+        let uses: Vec<_> = unknown
+            .iter()
+            .map(|variable| {
+                let found = asked.as_ref();
+                (variable, found.map(|asked| VariableUse::of(asked, &resolved.builds, &variable.name)))
+            })
+            .collect();
+        let may_use = |service: &str, found: &Option<VariableUse<'_>>| {
+            found.as_ref().is_none_or(|found| found.is_by(service))
         };
-        let of = |service: &&str| unknown.iter().find(|variable| may_use(service, variable));
+        let of = |service: &&str| uses.iter().find(|(_, found)| may_use(service, found)).map(|(one, _)| *one);
         services.iter().map(of).collect()
     }
 }
@@ -46,4 +53,10 @@ pub(in crate::host) fn withhold(service: &mut ServiceObservation, variable: &Unk
             container.only_upgraded = false;
         }
     }
+}
+
+/// The same for a service that the object does not name. Nothing decides on its containers then: a job among them must not run.
+pub(in crate::host) fn withhold_related(service: &mut RelatedObservation, variable: &UnknownVariable) {
+    service.image = Fact::unknown(&variable.message);
+    service.containers = Fact::unknown(&variable.message);
 }
