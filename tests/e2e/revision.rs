@@ -427,6 +427,8 @@ fn while_a_variable_is_not_known_no_service_that_uses_it_is_made_anew() {
         "  web: {{ {plain}, environment: {{ SHA: \"${{GIT_SHA:-none}}\" }} }}\n  apart: {{ {plain} }}\n"
     );
     project.write("compose.yaml", &format!("{COMPOSE}{more}"));
+    // A part of a longer name is another variable.
+    project.write(".env", "OLD_GIT_SHA=abc\nGIT_SHA_LENGTH=7\n");
     let services = "    - name: web\n    - name: apart\n  reconcile:";
     project.manifest(&manifest(&format!("{LABEL}, variable: GIT_SHA")).replace("  reconcile:", services));
     let commit = commit(&project, "two");
@@ -455,6 +457,40 @@ fn while_a_variable_is_not_known_no_service_that_uses_it_is_made_anew() {
     fs::rename(project.path("../git"), project.path(".git")).unwrap();
     project.apply().expect(0);
     assert_eq!(project.containers("web"), before);
+}
+
+/// A migration that would run with the variable's default: it is no service of the manifest.
+#[test]
+fn while_a_variable_is_not_known_nobody_runs_a_job_that_uses_it() {
+    let project = project(&format!("{LABEL}, variable: GIT_SHA"));
+    let plain = "image: undrift-example-base, init: true, stop_grace_period: 0s";
+    let waits = "depends_on: { migrate: { condition: service_completed_successfully } }";
+    let more = format!(
+        "  migrate: {{ {plain}, command: \"true\", environment: {{ SHA: \"${{RELEASE:-none}}\" }} }}\n  \
+         app: {{ {plain}, command: sleep 1000, {waits} }}\n"
+    );
+    project.write("compose.yaml", &format!("{COMPOSE}{more}"));
+    // The job gets it by another name.
+    project.write(".env", "RELEASE=r-${GIT_SHA:-none}\n");
+    let services = "    - name: app\n  reconcile:";
+    project.manifest(&manifest(&format!("{LABEL}, variable: GIT_SHA")).replace("  reconcile:", services));
+    let commit = commit(&project, "two");
+    by_hand(&project, &commit);
+    project.apply().expect(0);
+    let job = project.containers("migrate");
+
+    fs::rename(project.path(".git"), project.path("../git")).unwrap();
+    project.compose_with(&["rm", "-sf", "app", "migrate"], &[("GIT_SHA", &commit)]);
+    assert_ne!(project.containers("migrate"), job);
+    let apply = project.apply().expect(1);
+    assert!(apply.stdout.contains("migrate") && apply.stdout.contains("GIT_SHA"), "{apply:?}");
+    assert_eq!((project.containers("migrate").len(), project.containers("app").len()), (0, 0));
+
+    fs::rename(project.path("../git"), project.path(".git")).unwrap();
+    project.apply().expect(0);
+    let made = project.containers("migrate");
+    let told = inspect(&made[0], "{{.Config.Env}}").unwrap();
+    assert!(told.contains(&format!("SHA=r-{commit}")), "{told}");
 }
 
 #[test]
