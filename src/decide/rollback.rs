@@ -29,28 +29,45 @@ pub(super) fn is_worse(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Dr
     is_worse_than_before(inputs, seen, drift) && changed_since_verification(inputs, seen).is_none()
 }
 
-/// Why the image of a service that is worse off stays all the same, in words: what changed after its verification is something
-/// else.
+/// What else than the image may be to blame for the drift of a service whose repair was verified, in words: something that changed
+/// after that. If the service is worse off for it, its image stays all the same.
 pub(super) fn other_suspect(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> Option<String> {
-    let changed = changed_since_verification(inputs, seen)?;
-    is_worse_than_before(inputs, seen, drift)
-        .then(|| format!("{changed} after the image was verified, so that the image is not rolled back"))
+    match changed_since_verification(inputs, seen) {
+        Some(changed) => is_worse_than_before(inputs, seen, drift)
+            .then(|| format!("{changed} after the image was verified, so that the image is not rolled back")),
+        None => Some(format!("{} after the image was verified", changed_before_up(inputs, seen)?)),
+    }
 }
 
-/// What of the service changed since undrift verified its repair, beside the image. A file that the container may write changes
-/// in normal work (a log, a database): it counts only if another file has taken its place. A container that was made anew since may
-/// have another configuration.
+/// What of the service changed since undrift verified its repair, beside the image. A container that was made anew since may have
+/// another configuration.
 fn changed_since_verification(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<String> {
     let repair = last_repair(inputs.history, &seen.name)?;
     let verified = repair.verified_since(&seen.name, repair.last_up(&seen.name)?.at)?.at;
-    let is_since = |time: Option<Time>| time.is_some_and(|time| time > verified);
+    changed_file(seen, verified).or_else(|| {
+        let mut containers = seen.containers.known()?.iter();
+        let anew = containers.find(|c| c.created_at.is_some_and(|created| created > verified))?;
+        Some(format!("{} was made anew", anew.name))
+    })
+}
+
+/// The file that changed since the previous incident's verification of this very image, if the open incident has brought the
+/// service up again meanwhile, in vain: the containers are new because of that.
+fn changed_before_up(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<String> {
+    inputs.history.incident.as_ref()?.last_up(&seen.name)?;
+    let healed = inputs.history.last_healed.as_ref()?;
+    let verified = healed.verified_since(&seen.name, healed.opened_at)?;
+    changed_file(seen, verified.at).filter(|_| runs_only(seen, &verified.image))
+}
+
+/// A mounted file that changed since this time. One that the container may write changes in normal work (a log, a database): it
+/// counts only if another file has taken its place.
+fn changed_file(seen: &ServiceObservation, since: Time) -> Option<String> {
     seen.containers.known()?.iter().find_map(|container| {
-        let name = &container.name;
         let is_other = |file: &MountedFile| !file.writable || file.replaced == Fact::Known(true);
-        let file = container.mounted.iter().find(|file| is_since(file.changed_at) && is_other(file));
-        let file =
-            file.map(|file| format!("{}, which {name} mounts at {}, changed", file.source, file.target));
-        file.or_else(|| is_since(container.created_at).then(|| format!("{name} was made anew")))
+        let is_since = |file: &MountedFile| file.changed_at.is_some_and(|changed| changed > since);
+        let file = container.mounted.iter().find(|file| is_since(file) && is_other(file))?;
+        Some(format!("{}, which {} mounts at {}, changed", file.source, container.name, file.target))
     })
 }
 

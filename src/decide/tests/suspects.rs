@@ -69,6 +69,22 @@ fn an_image_is_not_rolled_back_for_a_mounted_file_that_changed_after_its_verific
     assert!(message.contains("not rolled back"), "a person who is told is told that, too: {message}");
 }
 
+/// The drift opened an incident of its own, whose `Up` changed nothing: a person who is told is told of the file all the same.
+#[test]
+fn a_mounted_file_is_named_also_after_the_next_up() {
+    for (changed_at, is_named) in [(11, true), (9, false)] {
+        let mut seen = died();
+        mounts_file_of(&mut seen, changed_at);
+        container_mut(&mut seen.services[0]).created_at = Some(at(250));
+        let mut open = after_a_repair(&healthy()).incident.unwrap();
+        open.steps.iter_mut().for_each(|done| done.at = at(250));
+        let history = History { incident: Some(open), ..repaired() };
+        let why = decided_after(&seen, &history).repair_options[0].why.clone();
+        assert_eq!(why.contains("/etc/app.conf, changed after the image was verified"), is_named, "{why}");
+        assert!(!why.contains("rolled back"), "{why}");
+    }
+}
+
 #[test]
 fn a_file_that_the_container_writes_itself_spares_no_image() {
     let mut seen = died();
