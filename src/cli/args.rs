@@ -8,7 +8,7 @@ use clap::{
 };
 
 pub(super) use super::files::Manifests;
-use super::get::Columns;
+use super::{get::Columns, trail_export::LineFormat};
 use crate::{incident_report::ExportFormat, reconcile::EnvironmentTrust};
 
 /// Reconciles Docker Compose hosts: finds the first layer that drifted, repairs just that layer, verifies the repair.
@@ -64,6 +64,15 @@ const CHECKPOINT_EXAMPLES: &str = "\
 Examples:
   undrift audit checkpoint | ssh vault 'cat > node1.checkpoint'
   undrift audit verify --checkpoint node1.checkpoint";
+
+const COLLECT_EXAMPLES: &str = "\
+Examples:
+  undrift audit export > trail.jsonl
+  undrift audit export --after 41200 --format cloudevents";
+
+const BACKUP_EXAMPLES: &str = "\
+Examples:
+  undrift backup /mnt/backup/undrift-$(date +%F).db";
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:
@@ -316,6 +325,17 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: IncidentVerb,
     },
+    /// Copies the state with its trail into a new file, also while a daemon runs [exit 0, 2 error, no state, or the file exists]
+    ///
+    /// The copy is one SQLite database as of one moment, checked and synced. To go back to it: stop undrift, and put it into an
+    /// empty state folder as `state.db`, beside the `digest.key` of the old one. Keep that key apart from the copies, as a secret.
+    #[command(after_help = BACKUP_EXAMPLES)]
+    Backup {
+        /// The file
+        file: PathBuf,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Examines engine, Compose, state folder, clock and manifests, and gives a fix for each fault [exit 0, 1
     /// something failed]
     Doctor {
@@ -371,6 +391,16 @@ pub(super) enum AuditVerb {
         checkpoint: Vec<PathBuf>,
         #[command(flatten)]
         output: Output,
+    },
+    /// Prints the records as lines of JSON, for a program that collects them [exit 0, 2 error or no such trail]
+    #[command(after_help = COLLECT_EXAMPLES)]
+    Export {
+        /// Only records after the one with this number: the last one that the program has
+        #[arg(long, value_name = "SEQ", env = "UNDRIFT_AFTER", default_value = "0")]
+        after: u64,
+        /// The form of a line
+        #[arg(long, value_enum, value_name = "FORMAT", env = "UNDRIFT_FORMAT", default_value = "jsonl")]
+        format: LineFormat,
     },
     /// Prints the newest signed checkpoint; keep it where this host cannot reach it [exit 0, 2 error or none yet]
     #[command(after_help = CHECKPOINT_EXAMPLES)]

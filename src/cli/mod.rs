@@ -32,6 +32,7 @@ mod safe;
 pub mod schema;
 mod standing_text;
 pub mod style;
+mod trail_export;
 #[cfg(test)]
 mod transcripts;
 mod usage;
@@ -131,6 +132,11 @@ fn dispatch(context: &mut Context<'_>, machine: &impl Machine, verb: &Verb) -> R
         }
         Verb::Audit { verb } => audit_verb(context, machine, verb),
         Verb::Incident { verb } => incident_verb(context, verb),
+        Verb::Backup { file, output } => {
+            let (store, view) = (context.shown()?, context.view(output.output));
+            trail_export::backup(store.as_ref(), file, &view, &mut context.out)?;
+            finished(context)
+        }
         Verb::Doctor { manifests, output } => doctor::run(context, manifests, output.output),
         Verb::Completions { shell } => {
             context::outcome(completions::completions(*shell, &mut context.out), 0)
@@ -159,6 +165,10 @@ fn audit_verb(context: &mut Context<'_>, machine: &impl Machine, verb: &AuditVer
                 return follow::run(context, machine, filter, view.json);
             }
             audit::list(context.shown()?.as_ref(), &filter, &view, &mut context.out)?;
+            finished(context)
+        }
+        AuditVerb::Export { after, format } => {
+            trail_export::export(context.shown()?.as_ref(), *after, *format, &mut context.out)?;
             finished(context)
         }
         AuditVerb::Checkpoint => {
@@ -225,13 +235,16 @@ fn output_of(verb: &Verb) -> Option<args::Format> {
         | Verb::Resume { .. }
         | Verb::Retry { .. }
         | Verb::Incident { verb: IncidentVerb::Export(_) }
-        | Verb::Audit { verb: AuditVerb::Checkpoint | AuditVerb::Key { .. } } => None,
+        | Verb::Audit { verb: AuditVerb::Checkpoint | AuditVerb::Key { .. } | AuditVerb::Export { .. } } => {
+            None
+        }
         Verb::Check(options) => Some(options.objects.output.output),
         Verb::Plan(objects) => Some(objects.output.output),
         Verb::Apply(options) => Some(options.objects.output.output),
         Verb::Get { output, .. } => Some(output.format()),
         Verb::Wait(options) => Some(options.output.output),
         Verb::Describe { output, .. }
+        | Verb::Backup { output, .. }
         | Verb::Doctor { output, .. }
         | Verb::Audit { verb: AuditVerb::List { output, .. } | AuditVerb::Verify { output, .. } }
         | Verb::Incident { verb: IncidentVerb::List { output, .. } | IncidentVerb::Show { output, .. } } => {

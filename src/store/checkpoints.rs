@@ -113,6 +113,14 @@ impl Store {
         Ok(newest_in(&self.db()).map_err(failed(READ))?.map(|(_, note)| note))
     }
 
+    /// The name of this trail, `undrift/HOST/ID`, which its first checkpoint gives it.
+    ///
+    /// # Errors
+    /// SQLite's error.
+    pub fn origin(&self) -> Result<Option<String>> {
+        origin_in(&self.db()).map_err(failed(READ))
+    }
+
     /// The oldest checkpoint that covers this record, as a signed note; `None` if there is none yet.
     ///
     /// # Errors

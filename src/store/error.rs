@@ -75,6 +75,17 @@ pub enum StoreError {
         /// Why.
         source: serde_json::Error,
     },
+    /// A copy of the state cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Copy {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's error.
+        source: io::Error,
+    },
+    /// SQLite finds a copy of the state damaged, which was just made.
+    #[error("the state is damaged, so that it cannot be copied: see `undrift audit verify`")]
+    DamagedCopy,
     /// Somebody else wrote to the open incident since it was compared with the trail. The next reconcile repairs it.
     #[error("the incident {0} was altered just now, and not by undrift")]
     Altered(String),
@@ -132,6 +143,7 @@ impl StoreError {
     pub(crate) fn name_file(&self, dir: &Path, message: String) -> String {
         match self {
             Self::Folder { .. }
+            | Self::Copy { .. }
             | Self::Gone(_)
             | Self::Altered(_)
             | Self::NoSuchIntent(_)
@@ -143,6 +155,7 @@ impl StoreError {
             | Self::Busy(_)
             | Self::Database { .. }
             | Self::NotUnderstood(_)
+            | Self::DamagedCopy
             | Self::Unsigned(_)
             | Self::EvidenceUnreadable { .. }
             | Self::Unreadable { .. } => format!("{}: {message}", dir.join(folder::FILE).display()),

@@ -164,6 +164,16 @@ pub(super) fn connect_read_only(dir: &Path) -> Result<Option<Connection>> {
     Ok(Some(db))
 }
 
+/// Opens a copy of the database that nobody else knows, for reading.
+///
+/// # Errors
+/// SQLite's error.
+pub(super) fn open_copy(path: &Path) -> Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(address(path, true), flags).map_err(failed("open the copy of the state"))
+}
+
 /// Whether there is a database. If its path, or one beside it, is not a regular file, SQLite would block on it or only
 /// report "unable to open".
 fn is_there(dir: &Path) -> Result<bool> {

@@ -9,6 +9,7 @@
 
 mod agreement;
 mod attempts;
+mod backup;
 mod cache;
 mod canonical;
 mod chain;
@@ -68,6 +69,7 @@ use std::{
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, config::DbConfig};
 
+pub use backup::Backup;
 pub use canonical::{GENESIS, canonical, record_hash};
 pub use checkpoints::ProvenRecord;
 pub use error::{StoreError, is_unwritable};

@@ -14,6 +14,7 @@ mod state_locks;
 #[expect(dead_code, reason = "each of the crates that share it reads another part of it")]
 mod stranger;
 mod streams;
+mod trail_export;
 mod unusable_files;
 mod warnings;
 
