@@ -8,10 +8,12 @@
 //! cache, which may lose its last entries in a power cut).
 
 mod agreement;
+mod anchors;
 mod attempts;
 mod cache;
 mod canonical;
 mod chain;
+mod checkpoint_keys;
 mod checkpoints;
 mod contents;
 mod declarations;
@@ -68,8 +70,10 @@ use std::{
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, config::DbConfig};
 
+pub use anchors::AnchorState;
 pub use canonical::{GENESIS, canonical, record_hash};
-pub use checkpoints::ProvenRecord;
+pub use checkpoint_keys::RecordedKey;
+pub use checkpoints::{ProvenRecord, StoredCheckpoint, TreeGrowth};
 pub use error::{StoreError, is_unwritable};
 pub use faults::ManifestFault;
 pub use held::Gone;
@@ -123,6 +127,8 @@ pub struct Store {
     is_unpackable: AtomicBool,
     /// Whether it was logged that a damaged tree keeps the trail from being signed.
     is_unsignable: AtomicBool,
+    /// Whether the last key on record is this folder's.
+    is_key_recorded: AtomicBool,
     /// The open files, for the holder of the folder's lock. Dropped after the connections, whose locks end when some of
     /// these close.
     held: Option<Held>,
@@ -278,6 +284,7 @@ impl Store {
             head,
             is_unpackable,
             is_unsignable: AtomicBool::new(false),
+            is_key_recorded: AtomicBool::new(false),
             held: None,
         };
         store.migrate(schema::MIGRATIONS, lost)?;
@@ -320,6 +327,7 @@ impl Store {
                     head: Mutex::default(),
                     is_unpackable: AtomicBool::new(false),
                     is_unsignable: AtomicBool::new(false),
+                    is_key_recorded: AtomicBool::new(false),
                     held: None,
                 }))
             }
