@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use crate::{
     api::{
-        AuditKind, AuditRecord, EndedSuspension, Event, GitState, HealedBy, ManifestChange, RecordReader,
-        RecordedEvent, Step, StepKind, StepOutcome, StopCause, Suspension, Transition, VerifiedBy,
+        Anchored, AuditKind, AuditRecord, EndedSuspension, Event, GitState, HealedBy, ManifestChange,
+        RecordReader, RecordedEvent, Step, StepKind, StepOutcome, StopCause, Suspension, Transition,
+        VerifiedBy,
     },
     manifest::count,
     times::{moment, span},
@@ -119,6 +120,10 @@ fn in_words(event: &Event) -> Option<String> {
         }
         Event::Stopped { cause: Some(StopCause::Signal(signal)) } => format!("by {signal}"),
         Event::Stopped { cause: Some(StopCause::Fault(why)) } => why.clone(),
+        Event::Anchored(Anchored { anchor, size, .. }) if !anchor.is_empty() => {
+            format!("{anchor} has the checkpoint of {size} records")
+        }
+        Event::AnchorFailed { anchor, message, .. } if !anchor.is_empty() => format!("{anchor}: {message}"),
         _ => return None,
     })
 }

@@ -12,6 +12,7 @@
 //! | `doctor` | whether what undrift depends on is there and in order, with help for each fault | call the rooms below, and ask the host |
 //! | [`standing`] | whether a recorded status still holds: the age of the last observation, and whether a daemon runs | call the rooms below |
 //! | `daemon` | what the loop runs for: triggers become names of objects, a name a reconcile; requests at the socket | call the rooms below |
+//! | `anchor` | places elsewhere that keep the signed checkpoints of the trail: a file, the journal, a server | I/O, HTTP by the prober's client |
 //! | [`runtime`] | the loop: which key runs when, and never twice at once; knows no Docker and no manifest | tasks and timers |
 //! | [`reconcile`] | the only glue: observe, decide, record, execute, observe | call the rooms below |
 //! | [`host`] | every effect on the host behind one narrow trait | I/O |
@@ -32,6 +33,7 @@
 //! | [`api`] | pure types | nothing |
 //! | `testing` | for tests alone: fixtures, a host in memory, the model, the comparison with a real engine | anything |
 
+mod anchor;
 pub mod api;
 mod causes;
 pub mod cli;

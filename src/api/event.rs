@@ -85,6 +85,17 @@ pub enum Event {
         /// What is missing, in words.
         message: String,
     },
+    /// An anchor has a checkpoint of the trail.
+    Anchored(Anchored),
+    /// A checkpoint could not be delivered to an anchor: the first failure since that was last reached.
+    AnchorFailed {
+        /// The anchor's name: `file:PATH`, `journal`, or `SCHEME://HOST[:PORT]`.
+        anchor: String,
+        /// How many records the checkpoint covers.
+        size: u64,
+        /// Why, in words, without the rest of the anchor's URL.
+        message: String,
+    },
     /// Not in the trail: an observation is complete, and its status is recorded. The next action may take long.
     Observed,
     /// Not in the trail: the command of the running step printed a line.
@@ -136,6 +147,17 @@ impl Event {
                 | Self::Waiting { .. }
         )
     }
+}
+
+/// A checkpoint that an anchor has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anchored {
+    /// The anchor's name: `file:PATH`, `journal`, or `SCHEME://HOST[:PORT]`.
+    pub anchor: String,
+    /// How many records the checkpoint covers.
+    pub size: u64,
+    /// The root of the tree over them, in base64.
+    pub root: String,
 }
 
 /// How a step ended.
@@ -268,6 +290,8 @@ mod tests {
             Event::Stopped { cause: Some(StopCause::Signal("SIGTERM".into())) },
             Event::Stopped { cause: Some(StopCause::Fault("the disk hangs".into())) },
             Event::TrailLost { message: "state.db is gone".into() },
+            Event::Anchored(Anchored { anchor: "journal".into(), size: 51, root: "AAA=".into() }),
+            Event::AnchorFailed { anchor: "file:/mnt/a".into(), size: 51, message: "it is full".into() },
             Event::Observed,
             Event::Output { line: "#5 COPY".into() },
             Event::Verifying { services: services.clone(), window_ms: 3_000 },

@@ -123,6 +123,8 @@ names! {
         Started,
         Stopped,
         TrailLost,
+        Anchored,
+        AnchorFailed,
     }
 }
 

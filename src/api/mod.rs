@@ -58,7 +58,7 @@ pub use each::{
     EachPattern, EachQuery, Entries, Expansion, LONGEST_NAME, MOST_ENTRIES, has_place_for_a_name,
 };
 pub use error_reason::ErrorReason;
-pub use event::{CommandEnd, EndedStep, Event, ManifestChange, RouteTransition, StopCause};
+pub use event::{Anchored, CommandEnd, EndedStep, Event, ManifestChange, RouteTransition, StopCause};
 pub use evidence::{Fact, Presence};
 pub use git_lock::GitLock;
 pub use incident::{

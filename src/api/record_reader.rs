@@ -10,8 +10,8 @@ use serde::{Deserialize as _, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    Attempt, AuditKind, AuditRecord, CommandEnd, Drift, EndedStep, EndedSuspension, EventError, GitState,
-    LastWords, ManifestChange, RecentStep, RouteTransition, Step, StepKind, StepOutcome, StopCause,
+    Anchored, Attempt, AuditKind, AuditRecord, CommandEnd, Drift, EndedStep, EndedSuspension, EventError,
+    GitState, LastWords, ManifestChange, RecentStep, RouteTransition, Step, StepKind, StepOutcome, StopCause,
     Suspension, Time, step::StepFields,
 };
 
@@ -191,6 +191,11 @@ impl<'r> RecordReader<'r> {
     /// The version of the daemon that started, and its objects.
     pub(crate) fn started(self) -> (String, Vec<String>) {
         (self.shown("version"), self.shown("objects"))
+    }
+
+    /// The anchor, and the checkpoint that it has or lacks. No decision about a step rests on it.
+    pub(crate) fn anchored(self) -> Anchored {
+        Anchored { anchor: self.shown("anchor"), size: self.shown("size"), root: self.shown("root") }
     }
 
     /// Why the daemon ended.

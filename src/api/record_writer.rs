@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{
-    AuditKind, Drift, EndedStep, EndedSuspension, IncidentOutcome, ManifestChange, NewRecord, Reason,
-    RouteTransition, Step, StepKind, StepOutcome, StopCause, Suspension, Time, record_reader::HealedBy,
-    step::StepFields,
+    Anchored, AuditKind, Drift, EndedStep, EndedSuspension, IncidentOutcome, ManifestChange, NewRecord,
+    Reason, RouteTransition, Step, StepKind, StepOutcome, StopCause, Suspension, Time,
+    record_reader::HealedBy, step::StepFields,
 };
 
 impl NewRecord {
@@ -129,6 +129,20 @@ impl NewRecord {
     /// The trail begins in the place of an earlier one that is missing.
     pub(crate) fn trail_lost(message: &str) -> Self {
         Self { evidence: json!({ "message": message }), ..Self::of(AuditKind::TrailLost) }
+    }
+
+    /// An anchor has a checkpoint.
+    pub(crate) fn anchored(Anchored { anchor, size, root }: &Anchored) -> Self {
+        Self {
+            evidence: json!({ "anchor": anchor, "size": size, "root": root }),
+            ..Self::of(AuditKind::Anchored)
+        }
+    }
+
+    /// A checkpoint of this size could not be delivered to an anchor.
+    pub(crate) fn anchor_failed(anchor: &str, size: u64, message: &str) -> Self {
+        let evidence = json!({ "anchor": anchor, "size": size, "message": message });
+        Self { evidence, ..Self::of(AuditKind::AnchorFailed) }
     }
 
     /// A record of this kind about an object.

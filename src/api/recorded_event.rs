@@ -1,7 +1,7 @@
 //! A record of the audit trail as a typed event. If a field that decisions use is damaged, it gives an error that names the
 //! record.
 
-use super::{AuditKind, AuditRecord, Event, Reason, Time, record_reader::RecordReader};
+use super::{Anchored, AuditKind, AuditRecord, Event, Reason, Time, record_reader::RecordReader};
 
 /// One record of the trail, reduced to what decisions and stories need.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +60,11 @@ impl TryFrom<&AuditRecord> for RecordedEvent {
             }
             AuditKind::Stopped => Event::Stopped { cause: read.stop_cause() },
             AuditKind::TrailLost => Event::TrailLost { message: read.message().unwrap_or_default() },
+            AuditKind::Anchored => Event::Anchored(read.anchored()),
+            AuditKind::AnchorFailed => {
+                let Anchored { anchor, size, .. } = read.anchored();
+                Event::AnchorFailed { anchor, size, message: read.message().unwrap_or_default() }
+            }
         };
         Ok(Self { seq: record.seq, time, incident: record.incident.clone(), event })
     }

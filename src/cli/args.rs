@@ -1,10 +1,10 @@
 //! The command line as it is typed.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{fmt, num::NonZeroUsize, path::PathBuf};
 
 use clap::{
     Args, Parser, Subcommand, ValueEnum,
-    builder::{FalseyValueParser, TypedValueParser},
+    builder::{FalseyValueParser, StringValueParser, TypedValueParser},
 };
 
 pub(super) use super::files::Manifests;
@@ -34,7 +34,8 @@ To begin with:
 const RUN_EXAMPLES: &str = "\
 Examples:
   undrift run -f /etc/undrift/manifests
-  undrift --log info --log-format json run -f site.yaml -f team/ --builds 2";
+  undrift --log info --log-format json run -f site.yaml -f team/ --builds 2
+  undrift run -f /etc/undrift/manifests --anchor file:/mnt/vault/node1.checkpoints --anchor journal";
 
 /// What `undrift suspend --help` ends with.
 const SUSPEND_EXAMPLES: &str = "\
@@ -230,6 +231,24 @@ pub(super) struct RunArgs {
     /// quarter where that is more; then it gets SIGTERM, and SIGKILL 10s later. With less than 14s undrift may take longer
     #[arg(long, value_name = "DURATION", env = "UNDRIFT_GRACE_PERIOD", default_value = "60s")]
     pub(super) grace_period: crate::api::Duration,
+    #[arg(
+        long, value_name = "TARGET", env = "UNDRIFT_ANCHOR", hide_env_values = true, value_delimiter = ' ',
+        value_parser = StringValueParser::new().map(AnchorText), help = ANCHOR
+    )]
+    pub(super) anchor: Vec<AnchorText>,
+}
+
+const ANCHOR: &str = "Where to deliver each signed checkpoint of the audit trail: file:PATH, journal, or a URL for a POST over https; \
+                      may be repeated (in the variable: separated by spaces)";
+
+/// An anchor as it was typed. It may be a URL with a token, so that nothing prints it, clap included: it is parsed elsewhere.
+#[derive(Clone)]
+pub(super) struct AnchorText(pub(super) String);
+
+impl fmt::Debug for AnchorText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
 }
 
 /// How many may be at work at once.
@@ -386,7 +405,8 @@ pub(super) enum AuditVerb {
         /// Also checks that no record breaks a rule of undrift's own, such as a step while the object is suspended
         #[arg(long, env = "UNDRIFT_DEEP")]
         deep: bool,
-        /// Also checks that the trail still has what this checkpoint was signed over; may be repeated
+        /// Also checks that the trail still has what this checkpoint was signed over, or each one of an anchor's file; may be
+        /// repeated
         #[arg(long, value_name = "FILE", env = "UNDRIFT_CHECKPOINT", value_delimiter = ':')]
         checkpoint: Vec<PathBuf>,
         #[command(flatten)]

@@ -14,7 +14,7 @@ use crate::{
     api::{API_VERSION, AuditRecord, Time},
     decide::trail_rules::{Breach, RuleCheck},
     event_words::{services_of, summary},
-    store::{GENESIS, KeptCheckpoint, RecordFilter, Store, Verification},
+    store::{GENESIS, KeptCheckpoint, RecordFilter, RecordedKey, Store, Verification},
     times::{moment, moment_of},
 };
 
@@ -105,6 +105,8 @@ pub struct TrailReport {
     begun_anew: Option<Time>,
     /// The records that break a rule of undrift's own; `None` if not requested.
     breaches: Option<Vec<Breach>>,
+    /// The keys that signed its checkpoints. More than one is no damage, and worth a look.
+    keys: Vec<RecordedKey>,
 }
 
 impl TrailReport {
@@ -131,7 +133,8 @@ pub fn verify(
     let chain = chain.unwrap_or_else(|| without_records(kept));
     let begun_anew = store.map(Store::begun_anew).transpose()?.flatten();
     let breaches = store.filter(|_| deep).map(broken_rules).transpose()?.or_else(|| deep.then(Vec::new));
-    Ok(TrailReport { chain, missing, begun_anew, breaches })
+    let keys = store.map(Store::recorded_keys).transpose()?.unwrap_or_default();
+    Ok(TrailReport { chain, missing, begun_anew, breaches, keys })
 }
 
 /// The result where there is no trail: whole, unless a checkpoint is of one.
@@ -170,6 +173,14 @@ pub fn print_verification(report: &TrailReport, view: &View, out: &mut dyn Write
     if let Some(at) = report.begun_anew {
         let word = view.style.yellow("begun anew");
         writeln!(out, "{word}: an earlier trail is missing; this one begins at {}", moment(at))?;
+    }
+    for RecordedKey { since, key } in report.keys.iter().skip(1) {
+        let word = view.style.yellow("another key");
+        writeln!(
+            out,
+            "{word}: {} signs the checkpoints of {since} records and more",
+            clean(&key.to_string())
+        )?;
     }
     for Breach { seq, problem } in report.breaches.iter().flatten() {
         writeln!(out, "{}: record {seq}: {}", view.style.red("against the rules"), clean(problem))?;
@@ -214,6 +225,10 @@ fn verification_json(report: &TrailReport) -> serde_json::Value {
         "differs": differs,
         "missing": report.missing,
         "begunAnew": report.begun_anew,
+        // The keys of the checkpoints, each with the number of records of the first one that it signed.
+        "keys": report.keys.iter().map(|RecordedKey { since, key }| {
+            json!({ "since": since, "key": key.to_string() })
+        }).collect::<Vec<_>>(),
     });
     if let Some(breaches) = &report.breaches {
         document["breaches"] = json!(breaches);

@@ -60,7 +60,12 @@ fn step_ended(style: Style, ended: &EndedStep) -> String {
 /// The colour of a kind: drift, repair, or stall.
 pub(super) fn kind_paint(record: &AuditRecord) -> Paint {
     match AuditKind::named(&record.kind) {
-        Some(AuditKind::DriftDetected | AuditKind::StepInterrupted | AuditKind::RolledBack) => Paint::Yellow,
+        Some(
+            AuditKind::DriftDetected
+            | AuditKind::StepInterrupted
+            | AuditKind::RolledBack
+            | AuditKind::AnchorFailed,
+        ) => Paint::Yellow,
         Some(AuditKind::Reconciled | AuditKind::Verified) => Paint::Green,
         Some(AuditKind::Stalled | AuditKind::TrailLost) => Paint::Red,
         _ => Paint::Plain,

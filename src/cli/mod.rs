@@ -181,7 +181,7 @@ fn audit_verb(context: &mut Context<'_>, machine: &impl Machine, verb: &AuditVer
         }
         AuditVerb::Verify { deep, checkpoint, output } => {
             let view = context.view(output.output);
-            let kept = checkpoints::read_kept(checkpoint)?;
+            let kept = checkpoints::read_kept(context, checkpoint)?;
             let report = verify(context, *deep, &kept)?;
             let printed = audit::print_verification(&report, &view, &mut context.out);
             let printed = printed.and_then(|()| context.out.flush());

@@ -2,8 +2,14 @@
 
 use std::{num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 
-use super::{Context, Failure, args::RunArgs, context, machine::SETTLE_LIMIT};
+use super::{
+    Context, Failure,
+    args::{AnchorText, RunArgs},
+    context,
+    machine::SETTLE_LIMIT,
+};
 use crate::{
+    anchor::Anchor,
     daemon::{self, DaemonError, Options, Signals},
     host::{Cache, LocalHost},
     manifest::ManifestSource,
@@ -26,6 +32,9 @@ pub(super) fn run(context: &mut Context<'_>, verb: &RunArgs) -> Result<u8, Failu
         let given = verb.image_period;
         return Err(Failure::Usage(format!("--image-period {given} is too short: give 1s or more")));
     }
+    // Two spaces in the variable name nothing between them.
+    let texts = verb.anchor.iter().map(|AnchorText(text)| text.as_str()).filter(|text| !text.is_empty());
+    let anchors = Anchor::all(texts).map_err(|error| Failure::Usage(format!("--anchor: {error}")))?;
     let dir = context.state_dir()?;
     let opened = runtime.block_on(daemon::once_writable(&dir, &mut signals, || open(context, &dir)))?;
     let Some((_lock, steps, store)) = opened else { return Ok(0) };
@@ -36,6 +45,7 @@ pub(super) fn run(context: &mut Context<'_>, verb: &RunArgs) -> Result<u8, Failu
         builds: verb.builds,
         image_period: verb.image_period.get(),
         grace: verb.grace_period.get(),
+        anchors,
     };
     let ended = runtime.block_on(begin(context, options, &store, &steps, signals));
     // Otherwise a request to a file system that hangs would block without end.

@@ -3,6 +3,7 @@
 //! Triggers (the manifests' folder, the sources, the engine's events, a poll of images, requests at the socket, the clock) add
 //! names of objects; the [loop](crate::runtime) runs one reconcile for each, the same that `apply` runs. A trigger gives no reason.
 
+mod anchors;
 mod bounded_host;
 mod claims;
 mod client;
@@ -42,6 +43,7 @@ pub(crate) use socket::{FILE as CONTROL_SOCKET, is_listening};
 pub(crate) use writable::once_writable;
 
 use crate::{
+    anchor::Anchor,
     api::{Desired, NewRecord},
     files,
     host::{Host, LocalHost},
@@ -74,6 +76,8 @@ pub(crate) struct Options {
     pub(crate) image_period: Duration,
     /// How long shutdown may take.
     pub(crate) grace: Duration,
+    /// Where to deliver each checkpoint of the trail.
+    pub(crate) anchors: Vec<Anchor>,
 }
 
 /// Why a daemon did not run.
@@ -178,6 +182,13 @@ async fn work(
     until_stopped(Box::pin(shared.sources.clone().run(shared.queue.clone(), apart)));
     until_stopped(Box::pin(Arc::clone(shared).watch_state()));
     until_stopped(Box::pin(Arc::clone(shared).read_again(stream::select(edits, signals.hangups()))));
+    until_stopped(Box::pin(anchors::grow_tree(Arc::clone(&shared.store))));
+    let deliveries = anchors::Deliveries {
+        store: Arc::clone(&shared.store),
+        anchors: options.anchors.clone(),
+        recording: shared.instructions.clone(),
+    };
+    until_stopped(Box::pin(deliveries.run()));
     let controller = Controller::new(Arc::clone(shared), options.concurrency);
     let keys = Box::pin(shared.queue.stream());
     let working = controller.run(keys, shared.stop.clone(), || {

@@ -17,6 +17,7 @@
 //! | `accesses` | which accesses are in progress, and which are not begun |
 //! | `workers` | the threads that make them |
 //! | `regular` | how a file is opened and read |
+//! | `append` | how a file is appended to |
 //! | `inside` | files as a process in a container sees them |
 //! | `named` | how a path is named in an error |
 //! | `mounts` | on which file system a path lies |
@@ -29,6 +30,7 @@
 mod accesses;
 mod accounts;
 mod acl;
+mod append;
 mod inside;
 pub(crate) mod kernel_watch;
 pub(crate) mod mounts;
@@ -200,6 +202,18 @@ pub(crate) fn read_in_pieces(path: &Path, mut take: impl FnMut(&[u8])) -> io::Re
             take(piece);
         })
     })
+}
+
+/// Appends to a regular file, which is made (0644) if nothing is there; the data is on the disk when this returns. `content` gets
+/// the last byte of the file, if it has one. A link is refused.
+///
+/// # Errors
+/// If the file cannot be opened or written, is [not regular](Odd::NotRegular), or [`Hangs`]. A part may have been written.
+pub(crate) fn append(
+    path: &Path,
+    content: impl FnOnce(Option<u8>) -> Vec<u8> + Send + 'static,
+) -> io::Result<()> {
+    access(path, |path, _| append::append(path, content))
 }
 
 /// Whether another program that opens the same path would block there as well, or read without end or gigabytes.

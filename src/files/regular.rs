@@ -142,6 +142,8 @@ fn in_words(kind: FileType) -> &'static str {
         FOLDER
     } else if kind.is_file() {
         "a file"
+    } else if kind.is_symlink() {
+        "a symbolic link"
     } else if kind.is_fifo() {
         "a named pipe"
     } else if kind.is_socket() {

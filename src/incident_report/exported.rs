@@ -37,6 +37,15 @@ pub(crate) struct BundleFile {
     pub(crate) content: String,
 }
 
+/// The files of a bundle.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    /// Those that could be made.
+    pub(crate) files: Vec<BundleFile>,
+    /// Those that could not, for want of the key: their names.
+    pub(crate) missing: Vec<&'static str>,
+}
+
 impl ExportedIncident {
     /// The incident with this ID, or a unique beginning of one; `None` if none is recorded.
     pub(crate) fn read(store: &Store, id: &str, now: Time) -> Result<Option<Self>, ExportError> {
@@ -55,7 +64,7 @@ impl ExportedIncident {
 
     /// All that a stranger needs to verify the incident without undrift: the document in each format, each record in the bytes
     /// that were hashed, with its proof, the checkpoint, the public key, and the signed statement of what was verified.
-    pub(crate) fn bundle(&self, store: &Store) -> Result<Vec<BundleFile>, ExportError> {
+    pub(crate) fn bundle(&self, store: &Store) -> Result<Bundle, ExportError> {
         // What is signed here is what undrift wrote.
         store.require_unaltered(&self.incident.id)?;
         let file = |name: &str, content: String| BundleFile { name: name.to_owned(), content };
@@ -69,26 +78,42 @@ impl ExportedIncident {
             files.push(file(&format!("record-{}.tlog-proof", record.seq), record.proof.to_string()));
         }
         files.extend(self.report.checkpoint.clone().map(|note| file("checkpoint", note)));
-        if let Some(key) = store.checkpoint_key()? {
+        let key = store.newest_checkpoints_key()?;
+        if let Some(key) = &key {
             files.push(file("key.note", format!("{key}\n")));
             files.push(file("key.pem", key.to_pem()));
         }
-        files.extend(self.statement(store)?.map(|text| file("verified.intoto.json", text)));
-        Ok(files)
+        let mut missing = Vec::new();
+        if key.is_none() {
+            missing.push("key.note and key.pem");
+        }
+        match self.statement(store)? {
+            Statement::Signed(text) => files.push(file("verified.intoto.json", text)),
+            Statement::Unsigned => missing.push("verified.intoto.json"),
+            Statement::None => {}
+        }
+        Ok(Bundle { files, missing })
     }
 
-    /// The signed statement of what was verified, in its envelope.
-    fn statement(&self, store: &Store) -> Result<Option<String>, ExportError> {
-        let (Some(key), Some(digest)) =
-            (store.signing_key()?, store.spec_digest_before(&self.incident.object, last_seq(&self.records))?)
-        else {
-            return Ok(None);
-        };
-        let Some(verification) = verification(&self.incident, &self.records, &digest) else {
-            return Ok(None);
-        };
-        Ok(Some(verification.sign(&key)?.to_json().map_err(StatementError::Envelope)?))
+    /// The statement of what was verified, in its envelope.
+    fn statement(&self, store: &Store) -> Result<Statement, ExportError> {
+        let digest = store.spec_digest_before(&self.incident.object, last_seq(&self.records))?;
+        let verified = digest.and_then(|digest| verification(&self.incident, &self.records, &digest));
+        let Some(verified) = verified else { return Ok(Statement::None) };
+        let Some(key) = store.signing_key()? else { return Ok(Statement::Unsigned) };
+        let signed = verified.sign(&key)?.to_json().map_err(StatementError::Envelope)?;
+        Ok(Statement::Signed(signed))
     }
+}
+
+/// The statement of a bundle.
+enum Statement {
+    /// In its envelope.
+    Signed(String),
+    /// Something was verified, and the key that signed the newest checkpoint is not at hand.
+    Unsigned,
+    /// Nothing was verified.
+    None,
 }
 
 fn last_seq(records: &[AuditRecord]) -> u64 {

@@ -14,7 +14,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize as _, Serialize};
 
 pub(crate) use self::{
-    exported::{BundleFile, ExportError, ExportedIncident},
+    exported::{Bundle, BundleFile, ExportError, ExportedIncident},
     formats::ExportFormat,
 };
 use self::{

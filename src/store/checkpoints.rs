@@ -12,11 +12,12 @@ use ulid::Ulid;
 
 use super::{
     DigestKey, Store, StoreError,
+    checkpoint_keys::{keys_in, last_key_in, record_key_in},
     error::{Result, failed},
     steps::signed,
     time::stamp,
-    trail::number,
-    tree::{Forms, StoredNodes, grow_in, origin_in},
+    trail::{head as trail_head, number},
+    tree::{Forms, StoredNodes, grow_in, origin_in, size_in},
 };
 use crate::{
     api::{AuditKind, Time},
@@ -53,6 +54,32 @@ pub struct ProvenRecord {
     pub proof: RecordProof,
 }
 
+/// How far the tree over the trail has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TreeGrowth {
+    /// How many records it has.
+    pub size: u64,
+    /// How many the trail has.
+    pub records: u64,
+}
+
+impl TreeGrowth {
+    /// Whether the tree has all records, so that a checkpoint can be signed.
+    #[must_use]
+    pub const fn is_complete(self) -> bool {
+        self.size >= self.records
+    }
+}
+
+/// The newest checkpoint, as this undrift or an earlier one stored it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredCheckpoint {
+    /// The size and the root that it states.
+    pub head: TreeHead,
+    /// The signed note.
+    pub note: SignedNote,
+}
+
 impl Store {
     /// Takes the newest records into the tree, the last of which is this one, written now, and signs a checkpoint if one is due
     /// after it. A tree that somebody damaged takes nothing from the record: that is written without it, and `audit verify` names
@@ -79,18 +106,65 @@ impl Store {
 
     fn sign_in(&self, change: &Transaction<'_>, (seq, kind): (u64, AuditKind), now: Time) -> Result<()> {
         let size = grow_in(change, seq).map_err(failed(ACTION))?;
-        let Some(key) = self.key.as_ref().filter(|_| size == seq) else { return Ok(()) };
-        let ends = matches!(kind, AuditKind::Reconciled | AuditKind::Stalled);
-        if !ends && !is_due(change, now).map_err(failed(ACTION))? {
+        // The record of a delivery is none that a checkpoint is made for: an idle undrift would deliver for ever.
+        let is_of_a_delivery = matches!(kind, AuditKind::Anchored | AuditKind::AnchorFailed);
+        if size != seq || is_of_a_delivery {
             return Ok(());
         }
+        let ends = matches!(kind, AuditKind::Reconciled | AuditKind::Stalled);
+        if ends || is_due(change, now).map_err(failed(ACTION))? || self.has_another_key(change)? {
+            self.sign_tree(change, size, now)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the newest checkpoint is by another key than this folder's. The answer no holds for as long as the state is open.
+    fn has_another_key(&self, change: &Connection) -> Result<bool> {
+        if self.is_key_recorded.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let Some(own) = self.signing_key_in(change)? else { return Ok(false) };
+        let is_recorded = last_key_in(change).map_err(failed(READ))?.as_ref() == Some(own.verifier());
+        self.is_key_recorded.store(is_recorded, Ordering::Relaxed);
+        Ok(!is_recorded)
+    }
+
+    /// Signs a checkpoint of the whole tree, which has this size.
+    fn sign_tree(&self, change: &Transaction<'_>, size: u64, now: Time) -> Result<()> {
+        let Some(key) = &self.key else { return Ok(()) };
         let key = signing_key(key, &Self::name_in(change, now)?)?;
+        record_key_in(change, size, key.verifier()).map_err(failed(ACTION))?;
         let tree = head(&StoredNodes(change), size).map_err(failed(ACTION))?;
         let note = Checkpoint::sign(tree, &key).to_string();
         change
             .execute("INSERT INTO checkpoints VALUES (?1, ?2, ?3)", params![signed(size), stamp(now), note])
             .map(drop)
             .map_err(failed(ACTION))
+    }
+
+    /// Takes a portion of the records that the tree lacks into it. Signs a checkpoint once it has all of them, if one is due.
+    ///
+    /// # Errors
+    /// SQLite's error, also of a damaged tree.
+    pub fn grow_tree(&self) -> Result<TreeGrowth> {
+        self.write(ACTION, |change| {
+            let records = number(trail_head(change).map_err(failed(ACTION))?.0);
+            let size = grow_in(change, records).map_err(failed(ACTION))?;
+            if size == records && records > 0 && newest_in(change).map_err(failed(READ))?.is_none() {
+                self.sign_tree(change, size, self.now())?;
+            }
+            Ok(TreeGrowth { size, records })
+        })
+    }
+
+    /// How many of the records the tree has.
+    ///
+    /// # Errors
+    /// SQLite's error.
+    pub fn tree_growth(&self) -> Result<TreeGrowth> {
+        let db = self.db();
+        let records = number(trail_head(&db).map_err(failed(READ))?.0);
+        Ok(TreeGrowth { size: size_in(&db).map_err(failed(READ))?, records })
     }
 
     /// The name of the trail in its checkpoints: made with the first of them.
@@ -121,36 +195,74 @@ impl Store {
         origin_in(&self.db()).map_err(failed(READ))
     }
 
-    /// The oldest checkpoint that covers this record, as a signed note; `None` if there is none yet.
+    /// The same with what it states; `None` also for one that is damaged.
+    ///
+    /// # Errors
+    /// SQLite's error.
+    pub fn stored_checkpoint(&self) -> Result<Option<StoredCheckpoint>> {
+        let note = self.newest_checkpoint()?;
+        Ok(note.and_then(|note| {
+            let note: SignedNote = note.parse().ok()?;
+            let head = Checkpoint::stated(&note).ok()?.head;
+            Some(StoredCheckpoint { head, note })
+        }))
+    }
+
+    /// The oldest checkpoint that covers this record and is by the newest checkpoint's key, as a signed note; `None` if there is
+    /// none yet.
     ///
     /// # Errors
     /// SQLite's error.
     pub fn checkpoint_over(&self, seq: u64) -> Result<Option<String>> {
-        let select = "SELECT note FROM checkpoints WHERE size >= ?1 ORDER BY size LIMIT 1";
+        let select = "SELECT note FROM checkpoints
+            WHERE size >= max(?1, coalesce((SELECT max(since) FROM checkpoint_keys), 0)) ORDER BY size LIMIT 1";
         let found = self.db().query_row(select, [signed(seq)], |row| row.get(0)).optional();
         found.map_err(failed(READ))
     }
 
-    /// The public half of the key that signs this trail's checkpoints; `None` if there is none yet, or this user may not read
-    /// the key.
+    /// The public half of the key that signs this trail's checkpoints: of the folder's key or, if this user may not read that,
+    /// the last one on record. `None` if there is none yet.
     ///
     /// # Errors
     /// SQLite's error, or that of the key's file.
     pub fn checkpoint_key(&self) -> Result<Option<VerifierKey>> {
-        self.verifier_in(&self.db())
+        let db = self.db();
+        match self.signing_key_in(&db)? {
+            Some(own) => Ok(Some(own.verifier().clone())),
+            None => last_key_in(&db).map_err(failed(READ)),
+        }
     }
 
-    /// The same in a transaction.
-    pub(super) fn verifier_in(&self, db: &Connection) -> Result<Option<VerifierKey>> {
-        Ok(self.signing_key_in(db)?.map(|key| key.verifier().clone()))
+    /// The public key that signed the newest checkpoint; `None` if there is none yet, or it is by no key of this trail.
+    ///
+    /// # Errors
+    /// SQLite's error, or that of the key's file.
+    pub fn newest_checkpoints_key(&self) -> Result<Option<VerifierKey>> {
+        let Some(newest) = self.stored_checkpoint()? else { return Ok(None) };
+        let db = self.db();
+        Ok(self.verifiers_in(&db)?.into_iter().find(|key| newest.note.verify(key).is_ok()))
     }
 
-    /// The key itself, for statements about what was verified.
+    /// The public keys of this trail: the folder's, if this user may read it, and the earlier ones on record, newest first.
+    pub(super) fn verifiers_in(&self, db: &Connection) -> Result<Vec<VerifierKey>> {
+        let own = self.signing_key_in(db)?.map(|key| key.verifier().clone());
+        let mut keys: Vec<VerifierKey> = own.into_iter().collect();
+        for recorded in keys_in(db).map_err(failed(READ))?.into_iter().rev() {
+            if !keys.contains(&recorded.key) {
+                keys.push(recorded.key);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// The key itself, for statements about what was verified; `None` also if the newest checkpoint is by another one.
     ///
     /// # Errors
     /// As [`checkpoint_key`](Self::checkpoint_key).
     pub fn signing_key(&self) -> Result<Option<SigningKey>> {
-        self.signing_key_in(&self.db())
+        let newest = self.newest_checkpoints_key()?;
+        let own = self.signing_key_in(&self.db())?;
+        Ok(own.filter(|own| newest.as_ref() == Some(own.verifier())))
     }
 
     fn signing_key_in(&self, db: &Connection) -> Result<Option<SigningKey>> {
@@ -176,7 +288,11 @@ impl Store {
         let Some((size, note)) = newest_in(&moment).map_err(failed(READ))? else { return Ok(Vec::new()) };
         let checkpoint: SignedNote =
             note.parse().map_err(|_| StoreError::Unsigned("its newest checkpoint is damaged"))?;
-        let key = self.verifier_in(&moment)?;
+        let keys = self.verifiers_in(&moment)?;
+        let key = keys.iter().find(|key| checkpoint.verify(key).is_ok());
+        if key.is_none() && !keys.is_empty() {
+            return Err(StoreError::Unsigned("its newest checkpoint is by no key of this trail"));
+        }
         let (mut forms, mut proven) = (Forms::of(&moment), Vec::new());
         for seq in seqs {
             let Some(position) = seq.checked_sub(1).and_then(|index| LeafPosition::new(index, size)) else {
@@ -186,7 +302,7 @@ impl Store {
             let path = inclusion_proof(&StoredNodes(&moment), position).map_err(failed(READ))?;
             let proof = RecordProof { index: seq - 1, path, checkpoint: checkpoint.clone() };
             // What somebody altered beside the tree is not handed out as proven.
-            if let Some(key) = &key
+            if let Some(key) = key
                 && proof.verify(form.as_bytes(), seq - 1, key).is_err()
             {
                 return Err(StoreError::Unsigned(
@@ -243,15 +359,6 @@ fn host_name() -> String {
     let named: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '-' }).collect();
     if named.is_empty() { "host".to_owned() } else { named }
-}
-
-/// What a checkpoint of this trail states, by its own key or the given one.
-///
-/// # Errors
-/// In words, if it is no checkpoint of this key.
-pub(super) fn opened(note: &str, key: &VerifierKey) -> std::result::Result<TreeHead, String> {
-    let note: SignedNote = note.parse().map_err(|error| format!("it is no signed note: {error}"))?;
-    Checkpoint::open(&note, key).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -59,6 +59,11 @@ pub enum StoreError {
     /// The trail cannot be signed, or what is signed cannot be read.
     #[error("the audit trail has no checkpoint that can be used: {0}")]
     Unsigned(&'static str),
+    /// No key of this trail is at hand to compare a checkpoint with, so that nothing can be said of it: its name.
+    #[error(
+        "{0} cannot be compared: only a user who may read the folder's key can, for no public key is on record"
+    )]
+    Incomparable(String),
     /// Any other failure of the database.
     #[error("cannot {action}: {source}")]
     Database {
@@ -146,6 +151,7 @@ impl StoreError {
             | Self::Copy { .. }
             | Self::Gone(_)
             | Self::Altered(_)
+            | Self::Incomparable(_)
             | Self::NoSuchIntent(_)
             | Self::AmbiguousIncident { .. } => message,
             Self::NewerSchema { .. }

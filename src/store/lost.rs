@@ -87,6 +87,9 @@ impl Store {
     /// written before seals existed are sealed.
     pub(super) fn migrate(&self, steps: &[&str], lost: Option<LostTrail>) -> Result<()> {
         schema::migrate(&mut self.db(), steps, |change, found| {
+            if found == schema::CHECKPOINTS_WITHOUT_KEYS {
+                return self.record_key_of_older_in(change);
+            }
             if let Some(key) = self.key.as_ref().filter(|_| found > 0 && found < schema::SEALS) {
                 seal_cache_in(change, key)?;
                 return seal_all_in(change, key);

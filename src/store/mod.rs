@@ -8,11 +8,13 @@
 //! cache, which may lose its last entries in a power cut).
 
 mod agreement;
+mod anchors;
 mod attempts;
 mod backup;
 mod cache;
 mod canonical;
 mod chain;
+mod checkpoint_keys;
 mod checkpoints;
 mod contents;
 mod declarations;
@@ -69,9 +71,11 @@ use std::{
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, config::DbConfig};
 
+pub use anchors::AnchorState;
 pub use backup::Backup;
 pub use canonical::{GENESIS, canonical, record_hash};
-pub use checkpoints::ProvenRecord;
+pub use checkpoint_keys::RecordedKey;
+pub use checkpoints::{ProvenRecord, StoredCheckpoint, TreeGrowth};
 pub use error::{StoreError, is_unwritable};
 pub use faults::ManifestFault;
 pub use held::Gone;
@@ -125,6 +129,8 @@ pub struct Store {
     is_unpackable: AtomicBool,
     /// Whether it was logged that a damaged tree keeps the trail from being signed.
     is_unsignable: AtomicBool,
+    /// Whether the last key on record is this folder's.
+    is_key_recorded: AtomicBool,
     /// The open files, for the holder of the folder's lock. Dropped after the connections, whose locks end when some of
     /// these close.
     held: Option<Held>,
@@ -280,6 +286,7 @@ impl Store {
             head,
             is_unpackable,
             is_unsignable: AtomicBool::new(false),
+            is_key_recorded: AtomicBool::new(false),
             held: None,
         };
         store.migrate(schema::MIGRATIONS, lost)?;
@@ -322,6 +329,7 @@ impl Store {
                     head: Mutex::default(),
                     is_unpackable: AtomicBool::new(false),
                     is_unsignable: AtomicBool::new(false),
+                    is_key_recorded: AtomicBool::new(false),
                     held: None,
                 }))
             }

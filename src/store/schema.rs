@@ -19,10 +19,14 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema/8.sql"),
     include_str!("schema/9.sql"),
     include_str!("schema/10.sql"),
+    include_str!("schema/11.sql"),
 ];
 
 /// The version from which rows are sealed.
 pub(super) const SEALS: i64 = 8;
+
+/// The version that had checkpoints and did not keep their keys.
+pub(super) const CHECKPOINTS_WITHOUT_KEYS: i64 = 10;
 
 /// The schema version of a database: how many migrations it has.
 pub(super) fn version(db: &Connection) -> Result<i64> {

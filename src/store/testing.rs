@@ -134,6 +134,7 @@ pub(crate) fn as_schema_8(dir: &Path) {
         DROP TABLE tree_nodes;
         DROP TABLE trail_origin;
         DROP TABLE checkpoints;
+        DROP TABLE checkpoint_keys;
         DROP INDEX incidents_newest;
         DROP INDEX incidents_of_object;
         UPDATE incidents SET before = '{}' WHERE evidence IS NOT NULL;

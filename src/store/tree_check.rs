@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use super::{
-    checkpoints::{checkpoints_in, opened},
+    checkpoints::checkpoints_in,
     ledger::Check,
     segment::Segment,
     trail::StoredRecord,
     tree::{StoredNodes, form_of, origin_in, size_in},
 };
 use crate::tlog::{
+    checkpoint::Checkpoint,
     hash::Hash,
     key::VerifierKey,
+    note::{NoteError, SignedNote},
     tree::{Frontier, NodeId, Nodes as _, TreeHead},
 };
 
@@ -24,6 +26,8 @@ const MOST: usize = 10;
 pub(super) struct TreeCheck<'d> {
     db: &'d Connection,
     frontier: Frontier,
+    /// The keys of this trail, newest first; none if this user may read none.
+    keys: Vec<VerifierKey>,
     /// How many records the stored tree has.
     stored: u64,
     /// Whether it has ever had all records: it then grows with each further one.
@@ -31,53 +35,64 @@ pub(super) struct TreeCheck<'d> {
     /// What somebody states about the trail, by its size: who states it, and the root.
     stated: BTreeMap<u64, Vec<(String, Hash)>>,
     what: Vec<String>,
+    /// See [`incomparable`](Self::incomparable).
+    incomparable: Option<String>,
 }
 
 impl<'d> TreeCheck<'d> {
-    /// Of the stored checkpoints, under the folder's key if this user may read it, and of the ones that were kept elsewhere.
+    /// Of the stored checkpoints and of the ones that were kept elsewhere, under the keys of this trail, newest first.
     pub(super) fn of(
         db: &'d Connection,
-        key: Option<&VerifierKey>,
+        keys: Vec<VerifierKey>,
         kept: &[KeptCheckpoint],
     ) -> rusqlite::Result<Self> {
-        let frontier = Frontier::default();
         let checkpoints = checkpoints_in(db)?;
-        let is_complete = !checkpoints.is_empty();
         let mut check = Self {
             db,
-            frontier,
+            keys,
+            frontier: Frontier::default(),
             stored: size_in(db)?,
-            is_complete,
+            is_complete: !checkpoints.is_empty(),
             stated: BTreeMap::new(),
             what: Vec::new(),
+            incomparable: None,
         };
-        if let Some(key) = key {
-            for (size, note) in checkpoints {
-                let name = format!("the stored checkpoint of {size} records");
-                if check.state(&name, &note, key).is_some_and(|stated| stated != size) {
-                    check.what.push(format!("{name} is one of another number of records"));
-                }
-            }
-        }
+        check.take_stored(checkpoints);
+        let is_signed = origin_in(db)?.is_some();
         for kept in kept {
-            match key {
-                Some(key) => drop(check.state(&kept.name, &kept.note, key)),
-                None => check.what.push(match origin_in(db)? {
-                    Some(_) => format!("{}: only who may read the folder's key can compare it", kept.name),
-                    None => format!("{}: this trail has never had a checkpoint", kept.name),
-                }),
-            }
+            check.take_kept(kept, is_signed);
         }
         let size_zero = check.frontier.head();
         check.compare(size_zero);
         Ok(check)
     }
 
+    fn take_stored(&mut self, checkpoints: Vec<(u64, String)>) {
+        for (size, note) in checkpoints {
+            let name = format!("the stored checkpoint of {size} records");
+            if !self.keys.is_empty() && self.state(&name, note.parse()).is_some_and(|stated| stated != size) {
+                self.what.push(format!("{name} is one of another number of records"));
+            }
+        }
+    }
+
+    /// `is_signed`: whether the trail has ever had a checkpoint.
+    fn take_kept(&mut self, kept: &KeptCheckpoint, is_signed: bool) {
+        if !is_signed {
+            self.what.push(format!("{}: this trail has never had a checkpoint", kept.name));
+        } else if self.keys.is_empty() {
+            self.incomparable.get_or_insert_with(|| kept.name.clone());
+        } else {
+            self.state(&kept.name, kept.note.clone());
+        }
+    }
+
     /// Keeps what a checkpoint states, and returns of how many records; `None` if it is none of this trail.
-    fn state(&mut self, name: &str, note: &str, key: &VerifierKey) -> Option<u64> {
-        match opened(note, key) {
-            Ok(TreeHead { size, root }) => {
-                self.stated.entry(size).or_default().push((name.to_owned(), root));
+    fn state(&mut self, name: &str, note: Result<SignedNote, NoteError>) -> Option<u64> {
+        match self.opened(note) {
+            Ok((TreeHead { size, root }, is_by_newest)) => {
+                let by = if is_by_newest { "" } else { ", signed by an earlier key of this trail," };
+                self.stated.entry(size).or_default().push((format!("{name}{by}"), root));
                 Some(size)
             }
             Err(why) => {
@@ -85,6 +100,20 @@ impl<'d> TreeCheck<'d> {
                 None
             }
         }
+    }
+
+    /// What a checkpoint states, and whether it is by the newest key; in words why it is none of this trail.
+    fn opened(&self, note: Result<SignedNote, NoteError>) -> Result<(TreeHead, bool), String> {
+        let note = note.map_err(|error| format!("it is no signed note: {error}"))?;
+        let not_by = |key: &VerifierKey| matches!(note.verify(key), Err(NoteError::NotSigned(_)));
+        let place = self.keys.iter().position(|key| !not_by(key)).unwrap_or_default();
+        let head = Checkpoint::open(&note, &self.keys[place]).map_err(|error| error.to_string())?;
+        Ok((head, place == 0))
+    }
+
+    /// The first checkpoint that was kept elsewhere and cannot be compared, because no key of the trail is at hand.
+    pub(super) fn incomparable(&self) -> Option<&str> {
+        self.incomparable.as_deref()
     }
 
     /// What differs, each as a sentence without its full stop.
@@ -147,8 +176,8 @@ impl<'d> TreeCheck<'d> {
 pub struct KeptCheckpoint {
     /// How to name it in a sentence.
     pub name: String,
-    /// The signed note.
-    pub note: String,
+    /// The signed note, or why the text is none.
+    pub note: Result<SignedNote, NoteError>,
 }
 
 impl Check for TreeCheck<'_> {

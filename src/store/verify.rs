@@ -72,30 +72,37 @@ impl Store {
     /// by whoever had the database and not them.
     ///
     /// # Errors
-    /// As [`verify`](Self::verify).
+    /// As [`verify`](Self::verify); [`StoreError::Incomparable`] if nothing else is found.
     pub fn verify_against(&self, kept: &[KeptCheckpoint]) -> Result<Verification> {
         let action = "walk the audit trail";
         let now = (self.clock)();
         let db = self.db();
         // One transaction: the head, the records and the tables are of the same moment.
         let moment = db.unchecked_transaction().map_err(failed(action))?;
-        let (key, unusable) = match self.verifier_in(&moment) {
-            Err(StoreError::Unsigned(why)) => (None, Some(format!("no checkpoint can be compared: {why}"))),
-            key => (key?, None),
+        let (keys, unusable) = match self.verifiers_in(&moment) {
+            Err(StoreError::Unsigned(why)) => {
+                (Vec::new(), Some(format!("no checkpoint can be compared: {why}")))
+            }
+            keys => (keys?, None),
         };
-        let tree = TreeCheck::of(&moment, key.as_ref(), kept).map_err(failed(action))?;
+        let tree = TreeCheck::of(&moment, keys, kept).map_err(failed(action))?;
         let (mut ledger, mut check) = (Ledger::default(), (SegmentCheck::of(&moment), tree));
         ledger.walk(&moment, &mut check).map_err(failed(action))?;
         let (segments, tree) = check;
         let found = of_chain(&moment, &ledger).map_err(failed(action))?;
         let Verification::Whole { records, head } = found else { return Ok(found) };
-        let mut what = integrity::faults(&moment)?;
+        let (mut what, mut incomparable) = (integrity::faults(&moment)?, None);
         if what.is_empty() {
             what.extend(segments.differences().map_err(failed(action))?);
             what.extend(unusable);
+            incomparable = tree.incomparable().map(str::to_owned);
             what.extend(tree.differences());
             let differs = differences(&moment, self.key.as_ref(), &ledger, Rows::All, now)?;
             what.extend(differs.iter().map(ToString::to_string));
+        }
+        // Otherwise the answer is known without it.
+        if let Some(name) = incomparable.filter(|_| what.is_empty()) {
+            return Err(StoreError::Incomparable(name));
         }
         Ok(if what.is_empty() {
             Verification::Whole { records, head }

@@ -63,6 +63,14 @@ impl Checkpoint {
         }
     }
 
+    /// What a note states, whoever has signed it.
+    ///
+    /// # Errors
+    /// Every [`CheckpointError`] about the text.
+    pub fn stated(note: &SignedNote) -> Result<Self, CheckpointError> {
+        Self::parse(note.unverified())
+    }
+
     fn parse(text: &str) -> Result<Self, CheckpointError> {
         let lines: Vec<&str> = text.strip_suffix('\n').ok_or(CheckpointError::Lines)?.split('\n').collect();
         let [origin, size, root, ..] = lines.as_slice() else { return Err(CheckpointError::Lines) };

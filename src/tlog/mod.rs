@@ -7,6 +7,7 @@
 //! | [`tree`] | appending, roots, proofs and their verification | RFC 9162, section 2.1 |
 //! | [`key`] | Ed25519 keys and their texts | [signed-note](https://c2sp.org/signed-note), RFC 8410 |
 //! | [`note`] | a text with signatures | [signed-note](https://c2sp.org/signed-note) |
+//! | [`collected`] | notes that were appended to one file | [signed-note](https://c2sp.org/signed-note) |
 //! | [`checkpoint`] | the signed size and root of a tree | [tlog-checkpoint](https://c2sp.org/tlog-checkpoint) |
 //! | [`proof`] | a proof that a record is in the trail, in one file | [tlog-proof](https://c2sp.org/tlog-proof) |
 //! | [`dsse`] | an envelope around a signed payload | [DSSE](https://github.com/secure-systems-lab/dsse) 1.0 |
@@ -16,6 +17,7 @@
 //! never the same value in other clothes.
 
 pub mod checkpoint;
+pub mod collected;
 pub mod dsse;
 mod encoding;
 pub mod hash;

@@ -11,7 +11,7 @@ use super::{
 pub const MOST_SIGNATURES: usize = 64;
 
 /// What a line of a signature begins with: an em dash and a space.
-const DASH: &str = "\u{2014} ";
+pub(super) const DASH: &str = "\u{2014} ";
 
 /// Why a note counts for nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -112,6 +112,11 @@ impl SignedNote {
         } else {
             Err(NoteError::Forged(key.name().clone()))
         }
+    }
+
+    /// The text, which nobody has verified here.
+    pub(super) fn unverified(&self) -> &str {
+        &self.text
     }
 
     /// The signatures, verified or not.

@@ -16,6 +16,14 @@ pub(crate) struct AuditVerification {
     pub(crate) differs: Vec<String>,
     pub(crate) missing: Option<String>,
     pub(crate) begun_anew: Option<String>,
+    pub(crate) keys: Vec<CheckpointKey>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CheckpointKey {
+    pub(crate) since: u64,
+    pub(crate) key: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,6 +1,7 @@
 //! The binary as a script sees it: exit codes, standard output, standard error. No engine is asked for anything.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod anchors;
 mod checkpoints;
 mod docs;
 mod documents;
@@ -269,6 +270,8 @@ fn a_tampered_trail_is_reported_with_its_first_bad_record() {
     assert_eq!(whole.differs, [""; 0]);
     assert!(whole.whole && whole.records == 3 && whole.first_bad.is_none(), "{whole:?}");
     assert!(whole.differs.is_empty() && whole.missing.is_none() && whole.begun_anew.is_none(), "{whole:?}");
+    let [key] = &whole.keys[..] else { panic!("one key: {whole:?}") };
+    assert!(key.since == 1 && key.key.starts_with("undrift/"), "{whole:?}");
     assert_eq!(whole.head.unwrap().len(), 64);
 
     tamper(&home.state(), "UPDATE trail SET actor = 'nobody' WHERE seq = 2");

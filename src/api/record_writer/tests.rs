@@ -171,6 +171,18 @@ fn the_start_and_the_end_of_a_daemon_are_recorded_as_ever() {
 }
 
 #[test]
+fn a_delivery_to_an_anchor_and_its_failure_are_recorded_with_what_a_restart_needs() {
+    let anchored = Anchored { anchor: "https://vault.example".into(), size: 51, root: "CsU=".into() };
+    let record = NewRecord::anchored(&anchored);
+    assert_eq!((record.object.as_deref(), record.incident.as_deref()), (None, None));
+    let evidence = r#"{"anchor":"https://vault.example","root":"CsU=","size":51}"#;
+    is_recorded_as(record, evidence, &Event::Anchored(anchored));
+    let failed = Event::AnchorFailed { anchor: "journal".into(), size: 51, message: "it is gone".into() };
+    let record = NewRecord::anchor_failed("journal", 51, "it is gone");
+    is_recorded_as(record, r#"{"anchor":"journal","message":"it is gone","size":51}"#, &failed);
+}
+
+#[test]
 fn a_rollback_and_the_end_of_an_incident_are_recorded_as_ever() {
     let (services, to) = (vec!["api".to_owned()], BTreeMap::from([("api".into(), "sha256:1".into())]));
     let record = NewRecord::rolled_back(&services, &to);

@@ -8,7 +8,7 @@ use std::{
 use super::super::{Context, Failure, args::ExportOptions, recorded::VerbError};
 use crate::{
     files,
-    incident_report::{BundleFile, ExportedIncident},
+    incident_report::{Bundle, BundleFile, ExportedIncident},
     manifest::count,
     store::Store,
 };
@@ -24,7 +24,12 @@ pub(in crate::cli) fn export(
     let exported =
         ExportedIncident::read(store, &options.incident, chrono::Utc::now())?.ok_or_else(missing)?;
     if let Some(folder) = &options.bundle {
-        return write_bundle(context, folder, &exported.bundle(store)?, options.force);
+        let Bundle { files, missing } = exported.bundle(store)?;
+        write_bundle(context, folder, &files, options.force)?;
+        if !missing.is_empty() {
+            context.complain(&format!("the bundle is without {}: {NEEDS_KEY}", missing.join(", ")));
+        }
+        return Ok(());
     }
     let document = exported.render(options.format)?;
     match &options.output_file {
@@ -32,6 +37,9 @@ pub(in crate::cli) fn export(
         None => Ok(context.out.write_all(document.as_bytes())?),
     }
 }
+
+const NEEDS_KEY: &str =
+    "export it as the user that undrift runs as, who may read the key, after a checkpoint by that key";
 
 /// Writes the files into the folder, which is made if it does not exist. Without `force` none of them may exist.
 fn write_bundle(
