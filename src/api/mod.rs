@@ -28,6 +28,7 @@ mod pointed;
 mod policy;
 mod reason;
 mod recent_step;
+mod record_kind;
 mod record_reader;
 mod record_writer;
 mod recorded_event;

@@ -10,6 +10,8 @@
 mod invariants;
 mod machine;
 mod projects;
+mod record_pages;
+mod record_words;
 mod scenario;
 mod script;
 mod sentences;
