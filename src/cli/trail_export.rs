@@ -22,11 +22,11 @@ use crate::{
 pub(super) enum LineFormat {
     /// A record as `audit list -o json` has it
     Jsonl,
-    /// A CloudEvent in its JSON format, with the record as its data
+    /// An event of the `CloudEvents` specification in its JSON format, with the record as its data
     Cloudevents,
 }
 
-/// A record as a CloudEvent 1.0 in structured JSON (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>).
+/// A record as an event of `CloudEvents` 1.0 in structured JSON (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>).
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 struct CloudEvent<'r> {

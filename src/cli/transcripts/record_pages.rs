@@ -166,7 +166,9 @@ fn each_kind_of_record_has_a_page_that_is_as_the_code_has_it() {
     }
     if env::var_os("UNDRIFT_UPDATE_DOCS").is_some() {
         fs::create_dir_all(pages()).unwrap();
-        wanted.iter().for_each(|(name, text)| fs::write(pages().join(name), text).unwrap());
+        for (name, text) in &wanted {
+            fs::write(pages().join(name), text).unwrap();
+        }
     }
     let names = fs::read_dir(pages()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert_eq!(names.collect::<BTreeSet<_>>(), wanted.keys().cloned().collect(), "docs/records");

@@ -10,10 +10,10 @@ use std::{
 pub struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
-    /// This process's own.
+    /// This process's own, without what only undrift itself needs: the URL of an anchor may hold a token.
     #[must_use]
     pub fn of_this_process() -> Self {
-        Self(std::env::vars_os().collect())
+        Self(for_children(std::env::vars_os()))
     }
 
     /// All variables whose names and values are texts.
@@ -49,6 +49,13 @@ impl Environment {
     }
 }
 
+/// The variable of `run --anchor`.
+const ANCHORS: &str = "UNDRIFT_ANCHOR";
+
+fn for_children(own: impl IntoIterator<Item = (OsString, OsString)>) -> BTreeMap<OsString, OsString> {
+    own.into_iter().filter(|(name, _)| name != ANCHORS).collect()
+}
+
 impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
@@ -58,6 +65,13 @@ impl std::fmt::Debug for Environment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn children_do_not_get_the_anchors() {
+        let own = [("UNDRIFT_ANCHOR", "https://vault.example/token"), ("TAG", "1")];
+        let given = for_children(own.map(|(name, value)| (name.into(), value.into())));
+        assert_eq!(given.into_keys().collect::<Vec<_>>(), ["TAG"]);
+    }
 
     #[test]
     fn debug_output_shows_no_values() {
