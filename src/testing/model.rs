@@ -44,6 +44,8 @@ struct ModelState {
     reconciles: usize,
     /// Whether it has observed again since.
     resynced: bool,
+    /// Whether its attempts were forgotten, with the faults that they met.
+    healed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +67,7 @@ enum ModelAction {
 impl ModelState {
     fn new(files: FilePolicy, world: World) -> Self {
         let undrift = Undrift::new(files);
-        Self { world, undrift, deeds: 0, kills: 0, steps: 0, reconciles: 0, resynced: false }
+        Self { world, undrift, deeds: 0, kills: 0, steps: 0, reconciles: 0, resynced: false, healed: false }
     }
 
     /// The incident, with this fault.
@@ -154,6 +156,7 @@ impl Model for Bounds {
             ModelAction::Heal => {
                 next.world.faults = Faults::default();
                 next.undrift.retry();
+                next.healed = true;
                 next.a_deed();
             }
         }
@@ -166,7 +169,8 @@ impl Model for Bounds {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        properties::of_every_model().into_iter().chain((self.properties)()).collect()
+        let always = properties::of_every_model().into_iter().chain((self.properties)());
+        always.chain(properties::found_in_every_model()).collect()
     }
 }
 
@@ -257,17 +261,16 @@ fn check_mounted_files(deeds: usize, kills: usize) {
         world.by_hand(hand);
         ModelState::new(files, world)
     };
-    let all = [
-        (FilePolicy::Report, Faults::default()),
-        (FilePolicy::Restart, Faults::default()),
-        (FilePolicy::Reload, Faults::default()),
-        (FilePolicy::Reload, deaf),
+    let none = Faults::default();
+    let ways = [
+        (FilePolicy::Report, none, Hand::Write),
+        (FilePolicy::Restart, none, Hand::Write),
+        (FilePolicy::Reload, none, Hand::Write),
+        (FilePolicy::Reload, none, Hand::Replace),
+        (FilePolicy::Reload, deaf, Hand::Write),
     ];
-    let ways = all
-        .into_iter()
-        .flat_map(|(files, faults)| [Hand::Write, Hand::Replace].map(|hand| (files, faults, hand)));
-    let hands = &[Hand::Write, Hand::Replace, Hand::Stop, Hand::Remove];
-    let begins = ways.map(begin).collect();
+    let hands = &[Hand::Write, Hand::Replace, Hand::Stop];
+    let begins = ways.map(begin).into();
     check(Bounds { begins, hands, deeds, kills, properties: properties::of_mounted_files });
 }
 

@@ -59,10 +59,10 @@ struct VolatileState {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum At {
     Looking,
-    /// The step is decided and its intent is on the disk.
+    /// The step is decided, and its intent and its attempts are on the disk.
     Intended(Box<RunningStep>),
-    /// Its attempt is on the disk, too.
-    Counted(Box<RunningStep>),
+    /// Its command runs, with what it was given.
+    Running(Box<RunningStep>),
     /// The step has had its effect.
     Stepped(Box<RunningStep>, StepOutcome),
     /// The result for its attempts is on the disk.
@@ -140,7 +140,7 @@ impl Undrift {
 
     /// Whether a build runs that was given an earlier revision than the one that is expected by now.
     pub(super) fn builds_an_earlier_revision(&self, world: &World) -> bool {
-        matches!(&self.at, At::Counted(begun)
+        matches!(&self.at, At::Running(begun)
             if matches!(begun.step.step, Step::Build { .. }) && begun.given != world.revision)
     }
 
@@ -205,10 +205,9 @@ impl Undrift {
             At::Looking => self.reconcile_once(world),
             At::Verifying(stability) => self.verify(world, stability),
             At::Intended(begun) => {
-                begun.rows.iter().for_each(|row| self.save_attempt(row));
-                self.at = At::Counted(Box::new(RunningStep { given: world.revision, ..*begun }));
+                self.at = At::Running(Box::new(RunningStep { given: world.revision, ..*begun }));
             }
-            At::Counted(begun) => {
+            At::Running(begun) => {
                 let outcome = world.take_given(begun.step.step, begun.old_image.as_ref(), begun.given);
                 self.note_build(&begun, outcome);
                 self.at = At::Stepped(begun, outcome);
@@ -387,6 +386,7 @@ impl Undrift {
                     given: None,
                 };
                 // One transaction with the intent.
+                begun.rows.iter().for_each(|row| self.save_attempt(row));
                 self.kept.recent_steps.extend(decide::recent_steps(inputs, step.step, &step.services));
                 self.append(Event::StepIntended { step: step.step, services: step.services.clone() });
                 self.kept.intent = Some(step.clone());
