@@ -94,7 +94,7 @@ impl<H: Host + 'static> DaemonFixture<H> {
 }
 
 pub(super) fn healthy() -> World {
-    let image = Image { id: 2, source: 2, module: true };
+    let image = Image { id: 2, source: 2, module: true, revision: None };
     let container = FakeContainer::new(1, image, 1);
     World { image: Some(image), container: Some(container), next: 3, ..World::incident() }
 }

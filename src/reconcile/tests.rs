@@ -410,7 +410,7 @@ fn faults() -> impl Strategy<Value = Faults> {
             warms_up,
             engine_hiccups,
             route_lost,
-            rewrites_itself: false,
+            ..Faults::default()
         }
     })
 }

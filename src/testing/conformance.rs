@@ -19,7 +19,7 @@ use self::{
     look::{HostView, SeenNames, look},
     real::{ConformanceProject, came_from_the_cache, was_answered_from_a_stale_cache},
 };
-use super::fake::{FakeHost, Hand, World};
+use super::fake::{FakeHost, Hand, HostFile, World};
 use crate::{
     api::{Desired, ProjectObservation, Step, StepOutcome},
     host::{Host, LocalHost, StepReport, StepRequest},
@@ -40,15 +40,17 @@ const UP: HostOp = HostOp::Step(Step::Up { force_recreate: false });
 const RECREATE: HostOp = HostOp::Step(Step::Up { force_recreate: true });
 const RESTART: HostOp = HostOp::Step(Step::Restart);
 const START: HostOp = HostOp::Step(Step::Start);
+const RELOAD: HostOp = HostOp::Step(Step::Reload);
 const ROLLBACK: HostOp = HostOp::Step(Step::Rollback);
 
-const ALL: [HostOp; 17] = [
+const ALL: [HostOp; 21] = [
     BUILD,
     UNCACHED,
     UP,
     RECREATE,
     RESTART,
     START,
+    RELOAD,
     ROLLBACK,
     HostOp::RollbackToNothing,
     HostOp::Hand(Hand::Stop),
@@ -60,6 +62,9 @@ const ALL: [HostOp; 17] = [
     HostOp::Hand(Hand::GainModule),
     HostOp::Hand(Hand::Break),
     HostOp::Hand(Hand::Fix),
+    HostOp::Hand(Hand::Commit),
+    HostOp::Hand(Hand::Write),
+    HostOp::Hand(Hand::Replace),
 ];
 
 /// The capabilities of one side of the comparison, besides its host.
@@ -69,6 +74,9 @@ trait Side: Host {
 
     /// An observation of a settled project: a server that has just started does not answer for a moment.
     fn settled(&self, desired: &Desired) -> impl Future<Output = ProjectObservation>;
+
+    /// Whether the process of `api` has read its mounted file as it is now.
+    fn has_read_its_file(&self, desired: &Desired) -> bool;
 
     /// Whether a build failed by the engine's own mistake, and must be repeated without the cache.
     fn must_build_again(&self, report: &StepReport, source_is_new: bool) -> bool;
@@ -83,6 +91,10 @@ impl Side for FakeHost {
         self.observe(desired).await.unwrap()
     }
 
+    fn has_read_its_file(&self, _: &Desired) -> bool {
+        self.world(|world| world.has_read_its_file())
+    }
+
     fn must_build_again(&self, _: &StepReport, _: bool) -> bool {
         false
     }
@@ -95,6 +107,10 @@ impl Side for LocalHost {
 
     async fn settled(&self, desired: &Desired) -> ProjectObservation {
         real::settled(self, desired).await
+    }
+
+    fn has_read_its_file(&self, desired: &Desired) -> bool {
+        real::has_read_its_file(&desired.directory)
     }
 
     fn must_build_again(&self, report: &StepReport, source_is_new: bool) -> bool {
@@ -124,8 +140,7 @@ impl<'a, H: Side> Actor<'a, H> {
         let outcome = match op {
             HostOp::Hand(hand) => {
                 self.host.by_hand(self.desired, hand);
-                self.source_is_new |=
-                    !matches!(hand, Hand::Stop | Hand::Remove | Hand::Untag | Hand::Configure);
+                self.source_is_new |= hand.changes_source();
                 None
             }
             // The whole of an ID: a prefix may be an image's.
@@ -137,7 +152,11 @@ impl<'a, H: Side> Actor<'a, H> {
             }
             HostOp::Step(step) => Some(self.takes(step, None).await),
         };
-        (outcome, self.looks().await)
+        let view = self.looks().await;
+        if op == RELOAD && outcome == Some(StepOutcome::Succeeded) {
+            assert!(self.host.has_read_its_file(self.desired), "the signal has changed nothing");
+        }
+        (outcome, view)
     }
 
     async fn takes(&mut self, step: Step, rollback_to: Option<String>) -> StepOutcome {
@@ -180,7 +199,8 @@ fn compare(script: &[HostOp]) -> Result<usize, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let project = ConformanceProject::new();
-        let (real, fake) = (project.host(), FakeHost::new(World::new()));
+        let world = World { revision: Some(1), file: Some(HostFile::FIRST), ..World::new() };
+        let (real, fake) = (project.host(), FakeHost::new(world));
         let mut real = Actor::new(&real, &project.desired);
         let mut fake = Actor::new(&fake, &project.desired);
         let (seen, imagined) = (real.looks().await, fake.looks().await);
@@ -209,11 +229,12 @@ fn compare(script: &[HostOp]) -> Result<usize, String> {
     })
 }
 
-const SCRIPT: [HostOp; 55] = [
+const SCRIPT: [HostOp; 79] = [
     // Nothing is there yet.
     UP,
     RESTART,
     START,
+    RELOAD,
     ROLLBACK,
     BUILD,
     UP,
@@ -271,6 +292,31 @@ const SCRIPT: [HostOp; 55] = [
     BUILD,
     START,
     UP,
+    // A mounted file that is written, is replaced, or changes while nothing runs that has read it.
+    RELOAD,
+    HostOp::Hand(Hand::Write),
+    RELOAD,
+    RELOAD,
+    HostOp::Hand(Hand::Write),
+    UP,
+    RESTART,
+    HostOp::Hand(Hand::Replace),
+    RELOAD,
+    HostOp::Hand(Hand::Write),
+    RESTART,
+    HostOp::Hand(Hand::Write),
+    HostOp::Hand(Hand::Stop),
+    RELOAD,
+    START,
+    HostOp::Hand(Hand::Replace),
+    RECREATE,
+    // Another revision, which a build puts into its image and nothing else does.
+    HostOp::Hand(Hand::Commit),
+    RECREATE,
+    BUILD,
+    BUILD,
+    UP,
+    ROLLBACK,
 ];
 
 #[test]

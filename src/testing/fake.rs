@@ -11,7 +11,7 @@ use chrono::SecondsFormat;
 use tokio::{sync::Notify, time::Instant};
 use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
 
-pub(crate) use self::world::{FakeContainer, Faults, Hand, Image, World};
+pub(crate) use self::world::{FakeContainer, Faults, Hand, HostFile, Image, World};
 use crate::{
     api::{Desired, EachQuery, Expansion, Fact, GitState, LastWords, ProjectObservation, StepOutcome, Time},
     host::{BuildCheckRequest, CheckedBuild, Host, HostError, StepReport, StepRequest},

@@ -3,46 +3,34 @@
 //! The tests of the loop try some orders on the real glue and the real store; this tries all of them, on `decide` itself and
 //! on the fake host's world. Its own part is in `undrift`: the glue, without a disk.
 
+mod declared;
+mod properties;
 mod undrift;
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::OnceLock,
-};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use serde_json::json;
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
-use self::undrift::{At, Undrift};
-use super::fake::{Faults, Hand, World};
-use crate::{
-    api::{Desired, Step},
-    testing::fixtures::desired_with,
+use self::{
+    declared::FilePolicy,
+    undrift::{At, Undrift},
 };
+use super::fake::{Faults, Hand, HostFile, World};
 
 /// Longer than any run without a person's action: more steps, or more reconciles, are an endless loop.
 const MOST_STEPS: usize = 12;
 const MOST_TURNS: usize = 120;
 
-const HANDS: [Hand; 7] =
-    [Hand::Stop, Hand::Remove, Hand::Untag, Hand::Configure, Hand::Edit, Hand::LoseModule, Hand::GainModule];
+const HANDS: &[Hand] =
+    &[Hand::Stop, Hand::Remove, Hand::Untag, Hand::Configure, Hand::Edit, Hand::LoseModule, Hand::GainModule];
 
-fn policy() -> &'static Desired {
-    static POLICY: OnceLock<Desired> = OnceLock::new();
-    POLICY.get_or_init(|| {
-        desired_with(&json!({
-            "verify": { "timeout": "1s", "stableFor": "400ms" },
-            "backoff": { "initial": "10s", "max": "10m" },
-            "attempts": 3,
-        }))
-    })
-}
-
-/// The bounds of a model, and the faults that it begins with.
+/// The bounds of a model, what a person may do in it, and what it begins with.
 struct Bounds {
-    faults: Vec<Faults>,
+    begins: Vec<ModelState>,
+    hands: &'static [Hand],
     deeds: usize,
     kills: usize,
+    properties: fn() -> Vec<Property<Bounds>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +44,8 @@ struct ModelState {
     reconciles: usize,
     /// Whether it has observed again since.
     resynced: bool,
+    /// Whether its attempts were forgotten, with the faults that they met.
+    healed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,10 +65,14 @@ enum ModelAction {
 }
 
 impl ModelState {
-    fn new(faults: Faults) -> Self {
-        let mut world = World::incident();
-        world.faults = faults;
-        Self { world, undrift: Undrift::new(), deeds: 0, kills: 0, steps: 0, reconciles: 0, resynced: false }
+    fn new(files: FilePolicy, world: World) -> Self {
+        let undrift = Undrift::new(files);
+        Self { world, undrift, deeds: 0, kills: 0, steps: 0, reconciles: 0, resynced: false, healed: false }
+    }
+
+    /// The incident, with this fault.
+    fn incident(faults: Faults) -> Self {
+        Self::new(FilePolicy::Restart, World { faults, ..World::incident() })
     }
 
     /// Whether it rests, and reports *reconciled*.
@@ -110,7 +104,7 @@ impl Model for Bounds {
     type Action = ModelAction;
 
     fn init_states(&self) -> Vec<ModelState> {
-        self.faults.iter().copied().map(ModelState::new).collect()
+        self.begins.clone()
     }
 
     fn actions(&self, state: &ModelState, actions: &mut Vec<ModelAction>) {
@@ -124,7 +118,7 @@ impl Model for Bounds {
         if state.deeds < self.deeds {
             // In a container that is not verified yet undrift takes it for what the container does at each start.
             actions.extend((state.verdict() == Some(true)).then_some(ModelAction::Copy));
-            actions.extend(HANDS.map(ModelAction::Hand));
+            actions.extend(self.hands.iter().copied().map(ModelAction::Hand));
             actions.extend((state.world.faults != Faults::default()).then_some(ModelAction::Heal));
         }
     }
@@ -162,6 +156,7 @@ impl Model for Bounds {
             ModelAction::Heal => {
                 next.world.faults = Faults::default();
                 next.undrift.retry();
+                next.healed = true;
                 next.a_deed();
             }
         }
@@ -174,35 +169,8 @@ impl Model for Bounds {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![
-            Property::always("reconciled is only said where it is so", |_, state: &ModelState| {
-                state.verdict() != Some(true) || state.world.is_as_declared()
-            }),
-            Property::always("no step without an intent", |_, state: &ModelState| {
-                state.world.log.len() <= state.undrift.kept.intents
-            }),
-            Property::always("within the budget", |_, state: &ModelState| state.steps <= MOST_STEPS),
-            Property::always("it comes to rest", |_, state: &ModelState| state.reconciles <= MOST_TURNS),
-            Property::always("what is as declared is left alone", |_, state: &ModelState| {
-                state.undrift.needless == 0
-            }),
-            Property::always("what was given up and lasts is one incident", |_, state: &ModelState| {
-                state.undrift.split == 0
-            }),
-            // Another source, or another configuration, is another chance.
-            Property::always("nothing is tried after a rollback", |_, state: &ModelState| {
-                let mut since = state.world.log.iter().skip_while(|step| **step != Step::Rollback);
-                state.deeds > 0 || since.all(|step| *step == Step::Rollback)
-            }),
-            // The next observation finds what was repaired a moment before it was given up.
-            Property::always("without faults it converges", |_, state: &ModelState| {
-                let repairable = state.world.faults == Faults::default() && state.world.module_in_source;
-                let given_up = state.verdict() == Some(false) && state.resynced;
-                !repairable || state.undrift.was_rolled_back() || !given_up
-            }),
-            Property::sometimes("it reconciles", |_, state: &ModelState| state.verdict() == Some(true)),
-            Property::sometimes("it gives up", |_, state: &ModelState| state.verdict() == Some(false)),
-        ]
+        let always = properties::of_every_model().into_iter().chain((self.properties)());
+        always.chain(properties::found_in_every_model()).collect()
     }
 }
 
@@ -218,14 +186,20 @@ fn check(bounds: Bounds) {
     checker.assert_properties();
 }
 
+/// The incident with one fault at a time, in every order of so many deeds and kills.
+fn check_incident(faults: impl IntoIterator<Item = Faults>, deeds: usize, kills: usize) {
+    let begins = faults.into_iter().map(ModelState::incident).collect();
+    check(Bounds { begins, hands: HANDS, deeds, kills, properties: Vec::new });
+}
+
 #[test]
 fn whatever_two_deeds_come_and_whenever() {
-    check(Bounds { faults: vec![Faults::default()], deeds: 2, kills: 0 });
+    check_incident([Faults::default()], 2, 0);
 }
 
 #[test]
 fn wherever_it_is_killed_and_whatever_else_is_done() {
-    check(Bounds { faults: vec![Faults::default()], deeds: 1, kills: 1 });
+    check_incident([Faults::default()], 1, 1);
 }
 
 /// One fault at a time, from the beginning.
@@ -244,12 +218,68 @@ fn each_fault() -> Vec<Faults> {
 
 #[test]
 fn whatever_fails_and_whenever_that_ends() {
-    check(Bounds { faults: each_fault(), deeds: 1, kills: 0 });
+    check_incident(each_fault(), 1, 0);
 }
 
 #[test]
 fn whatever_fails_and_wherever_it_is_killed() {
     // The fake's containers do not start by the clock, so after a kill nobody knows that a server is young.
     let faults = each_fault().into_iter().filter(|faults| !faults.warms_up);
-    check(Bounds { faults: faults.chain([Faults::default()]).collect(), deeds: 0, kills: 1 });
+    check_incident(faults.chain([Faults::default()]), 0, 1);
+}
+
+/// A commit has come that no image carries yet, and the builds carry it, or do not, or the service undoes each repair.
+fn check_revisions(deeds: usize, kills: usize) {
+    let none = Faults::default();
+    let begin = |faults| {
+        let mut world = World { faults, ..World::running(Some(1), None) };
+        world.by_hand(Hand::Commit);
+        ModelState::new(FilePolicy::Restart, world)
+    };
+    let faults =
+        [none, Faults { build_forgets_revision: true, ..none }, Faults { rewrites_itself: true, ..none }];
+    let hands = &[Hand::Commit, Hand::Edit, Hand::Stop, Hand::Remove];
+    let begins = faults.map(begin).into();
+    check(Bounds { begins, hands, deeds, kills, properties: properties::of_revisions });
+}
+
+#[test]
+fn whatever_commits_come_and_whenever() {
+    check_revisions(2, 0);
+}
+
+#[test]
+fn whatever_commit_comes_and_wherever_it_is_killed() {
+    check_revisions(1, 1);
+}
+
+/// A mounted file has changed, in whichever way, and the object declares in each way what that means.
+fn check_mounted_files(deeds: usize, kills: usize) {
+    let deaf = Faults { reload_is_noop: true, ..Faults::default() };
+    let begin = |(files, faults, hand)| {
+        let mut world = World { faults, ..World::running(None, Some(HostFile::FIRST)) };
+        world.by_hand(hand);
+        ModelState::new(files, world)
+    };
+    let none = Faults::default();
+    let ways = [
+        (FilePolicy::Report, none, Hand::Write),
+        (FilePolicy::Restart, none, Hand::Write),
+        (FilePolicy::Reload, none, Hand::Write),
+        (FilePolicy::Reload, none, Hand::Replace),
+        (FilePolicy::Reload, deaf, Hand::Write),
+    ];
+    let hands = &[Hand::Write, Hand::Replace, Hand::Stop];
+    let begins = ways.map(begin).into();
+    check(Bounds { begins, hands, deeds, kills, properties: properties::of_mounted_files });
+}
+
+#[test]
+fn whatever_is_written_into_a_mounted_file_and_whenever() {
+    check_mounted_files(2, 0);
+}
+
+#[test]
+fn whatever_is_written_into_a_mounted_file_and_wherever_it_is_killed() {
+    check_mounted_files(1, 1);
 }

@@ -3,7 +3,7 @@
 
 use crate::api::{
     Answer, ContainerObservation, ContainerState, Fact, MountCover, Presence, ProjectObservation,
-    RouteAnswer, ServiceObservation,
+    RevisionFact, RouteAnswer, ServiceObservation,
 };
 
 /// The compared values.
@@ -37,6 +37,7 @@ struct Service {
     image: Comparable<Option<usize>>,
     modules_in_image: Vec<Comparable<Presence>>,
     containers: Comparable<Vec<ContainerView>>,
+    revision: Option<RevisionView>,
     /// By route, by replica.
     routes: Vec<Vec<Statuses>>,
 }
@@ -53,6 +54,24 @@ struct ContainerView {
     config: Option<usize>,
     config_changed: Comparable<bool>,
     modules: Vec<(Comparable<Presence>, Option<MountCover>)>,
+    /// Of each mounted file whether its bytes have changed, and whether another file is in its place.
+    mounted: Vec<[Comparable<bool>; 2]>,
+}
+
+/// The expected revision, the one of the image, and that of each container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct RevisionView {
+    expected: RevisionName,
+    image: Option<RevisionName>,
+    containers: Vec<(usize, RevisionName)>,
+}
+
+/// A revision that is known, or why it is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum RevisionName {
+    Known(usize),
+    Missing,
+    NotKnown,
 }
 
 /// The probe results of one replica: plain, control, with credentials, control with credentials.
@@ -76,6 +95,7 @@ pub(super) struct SeenNames {
     configs: Vec<String>,
     containers: Vec<String>,
     starts: Vec<String>,
+    revisions: Vec<String>,
 }
 
 impl SeenNames {
@@ -99,7 +119,30 @@ impl SeenNames {
             image: known(&seen.artifact.image).map(|id| id.map(|id| name(&mut self.images, id))),
             modules_in_image: seen.artifact.modules.iter().map(|module| known(&module.presence)).collect(),
             containers: known(&seen.containers).map(|all| all.iter().map(|c| self.container(c)).collect()),
+            revision: self.revision(seen),
             routes: seen.routes.iter().map(|route| route.answers.iter().map(answer).collect()).collect(),
+        }
+    }
+
+    fn revision(&mut self, seen: &ServiceObservation) -> Option<RevisionView> {
+        let seen = seen.revision.as_ref()?;
+        let containers = seen.containers.iter();
+        Some(RevisionView {
+            expected: self.revision_name(&seen.expected),
+            image: seen.image.as_ref().map(|found| self.revision_name(found)),
+            containers: containers
+                .map(|of| {
+                    (name(&mut self.containers, of.container.clone()), self.revision_name(&of.revision))
+                })
+                .collect(),
+        })
+    }
+
+    fn revision_name(&mut self, found: &RevisionFact) -> RevisionName {
+        match found {
+            RevisionFact::Known(revision) => RevisionName::Known(name(&mut self.revisions, revision.clone())),
+            RevisionFact::Missing(_) => RevisionName::Missing,
+            _ => RevisionName::NotKnown,
         }
     }
 
@@ -115,6 +158,7 @@ impl SeenNames {
             config: seen.config_hash.clone().map(|hash| name(&mut self.configs, hash)),
             config_changed: known(&seen.config_changed),
             modules: seen.modules.iter().map(|m| (known(&m.presence), m.covered_by.clone())).collect(),
+            mounted: seen.mounted.iter().map(|file| [known(&file.changed), known(&file.replaced)]).collect(),
         }
     }
 }

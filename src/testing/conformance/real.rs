@@ -33,21 +33,31 @@ COPY serve /serve
 CMD ["/bin/sh", "/serve"]
 "#;
 
-/// busybox's httpd answers 401 for the paths in its configuration, and 404 for all others.
+/// busybox's httpd answers 401 for the paths in its configuration, and 404 for all others. Its parent reads the mounted file at
+/// its start, and again at a hangup.
 const SERVE: &str = r#"mkdir -p /www/api
 touch /httpd.conf
 if [ -e /app/dist/modules/workflow ]; then
   echo "/api/workflow:ops:secret" > /httpd.conf
   echo ok > /www/api/workflow
 fi
-exec httpd -f -p 3000 -c /httpd.conf -h /www
+read_it() { cat /etc/app.conf > /read; }
+trap read_it HUP
+read_it
+httpd -f -p 3000 -c /httpd.conf -h /www &
+while kill -0 $!; do wait $!; done
 "#;
 
 /// `api` as the fake has it, and `dashboard`, which only has to run.
-const COMPOSE: &str = r"services:
-  api: { build: ./api, init: true, stop_grace_period: 1s, environment: { VERSION: '0' } }
+const COMPOSE: &str = r#"services:
+  api:
+    build: { context: ./api, labels: { org.opencontainers.image.revision: "${GIT_SHA}" } }
+    volumes: ["./app.conf:/etc/app.conf:ro"]
+    environment: { VERSION: '0' }
+    init: true
+    stop_grace_period: 1s
   dashboard: { build: ./dashboard, init: true, stop_grace_period: 1s }
-";
+"#;
 
 /// The project; dropping it removes it and everything that it created from the engine, even if a test fails.
 pub(super) struct ConformanceProject {
@@ -71,6 +81,8 @@ impl ConformanceProject {
         for (path, text) in [
             ("compose.yaml", format!("name: {name}\n{COMPOSE}")),
             ("password", "secret".into()),
+            ("app.conf", "1\n".into()),
+            ("revision", "1.0.1\n".into()),
             ("api/Dockerfile", DOCKERFILE.into()),
             ("api/serve", SERVE.into()),
             // Of its own for each test, so that no other test's build is in the cache of this one.
@@ -111,6 +123,9 @@ fn desired(directory: &Path) -> Desired {
     api["modules"][0]["source"] = "api/src/modules/workflow".into();
     api["routes"][0]["auth"] =
         json!({ "basic": { "username": "ops", "passwordFrom": { "file": "password" } }, "expect": [200] });
+    api["reload"] = json!({ "signal": "HUP" });
+    api["revision"]["equals"] = json!({ "file": "revision" });
+    api["revision"]["variable"] = "GIT_SHA".into();
     desired.object = serde_json::from_value(object).unwrap();
     (desired.directory, desired.manifest_directory) = (directory.to_owned(), directory.to_owned());
     desired
@@ -132,10 +147,37 @@ pub(super) fn by_hand(directory: &Path, hand: Hand) {
         Hand::GainModule => write(&api.join("modules/workflow"), "ok\n"),
         Hand::Break => write(&api.join("broken"), "broken\n"),
         Hand::Fix => drop(fs::remove_file(api.join("broken"))),
+        Hand::Commit => append(&directory.join("revision"), &directory.join("revision")),
+        Hand::Write => append(&directory.join("app.conf"), &directory.join("app.conf")),
+        Hand::Replace => {
+            let other = directory.join("app.conf~");
+            append(&directory.join("app.conf"), &other);
+            fs::rename(other, directory.join("app.conf")).unwrap();
+        }
     }
-    if !matches!(hand, Hand::Stop | Hand::Remove | Hand::Untag | Hand::Configure) {
+    if hand.changes_source() {
         let text = fs::read_to_string(api.join("version")).unwrap_or_default();
         write(&api.join("version"), &format!("{text}edited\n"));
+    }
+}
+
+/// Writes the text of a file, with one more digit, to that file or to another one.
+fn append(file: &Path, to: &Path) {
+    write(to, &format!("{}1\n", fs::read_to_string(file).unwrap().trim()));
+}
+
+/// Whether the process of `api` has read its mounted file as it is now, in the end: a signal is handled some time after it was
+/// sent.
+pub(super) fn has_read_its_file(directory: &Path) -> bool {
+    let deadline = Instant::now() + LIMIT;
+    let now = fs::read_to_string(directory.join("app.conf")).unwrap();
+    loop {
+        if compose(directory, &["exec", "-T", "api", "cat", "/read"]) == now.trim() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
     }
 }
 

@@ -2,15 +2,11 @@
 //!
 //! The same operations on the real engine show the same: `conformance` holds this against it.
 
+mod look;
+
 use std::collections::BTreeMap;
 
-use crate::{
-    api::{
-        ContainerState, ContentComparison, ContentObservation, Fact, Presence, ProjectObservation,
-        ServiceObservation, Step, StepOutcome,
-    },
-    testing::fixtures::{answer_mut, at, container, container_mut, healthy, status},
-};
+use crate::api::{Step, StepOutcome};
 
 /// What is behind a reference: built from which version of the source, with the module or without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,6 +14,28 @@ pub(crate) struct Image {
     pub(crate) id: u32,
     pub(crate) source: u32,
     pub(crate) module: bool,
+    /// The revision that it carries.
+    pub(crate) revision: Option<u32>,
+}
+
+/// A file of the host that `api` mounts: which file it is, and the version of its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct HostFile {
+    inode: u32,
+    bytes: u32,
+}
+
+impl HostFile {
+    pub(crate) const FIRST: Self = Self { inode: 1, bytes: 1 };
+}
+
+/// A file in a container that has other bytes than in its image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Rewritten {
+    /// One of the module.
+    Module,
+    /// The one with the revision.
+    Revision,
 }
 
 /// What runs.
@@ -30,14 +48,33 @@ pub(crate) struct FakeContainer {
     pub(crate) starts: i64,
     pub(crate) crashes: i64,
     pub(crate) looks: usize,
-    /// Whether a file of the module has other bytes than in the image.
-    pub(crate) rewritten: bool,
+    pub(crate) rewritten: Option<Rewritten>,
+    /// The mounted file as its process has read it.
+    pub(crate) file: Option<HostFile>,
 }
 
 impl FakeContainer {
     /// One that was started just now.
     pub(crate) const fn new(id: u32, image: Image, config: u32) -> Self {
-        Self { id, image, config, running: true, starts: 1, crashes: 0, looks: 0, rewritten: false }
+        Self {
+            id,
+            image,
+            config,
+            running: true,
+            starts: 1,
+            crashes: 0,
+            looks: 0,
+            rewritten: None,
+            file: None,
+        }
+    }
+
+    /// Starts it if it does not run: its process reads this file.
+    fn start(&mut self, file: Option<HostFile>) {
+        if !self.running {
+            (self.running, self.file) = (true, file);
+            self.starts += 1;
+        }
     }
 }
 
@@ -48,6 +85,10 @@ pub(crate) struct World {
     pub(crate) module_in_source: bool,
     /// The version of the Compose files.
     pub(crate) config: u32,
+    /// The revision that `api` must carry; `None` if it is not looked at.
+    pub(crate) revision: Option<u32>,
+    /// The file that `api` mounts, if it mounts one.
+    pub(crate) file: Option<HostFile>,
     /// All that was ever built: the cache of builds, and what a rollback finds.
     pub(crate) images: Vec<Image>,
     /// What is behind the reference.
@@ -92,6 +133,19 @@ pub(crate) enum Hand {
     /// Changes the source so that no build of it ends well.
     Break,
     Fix,
+    /// Commits something that is not in the build context: another revision is expected.
+    Commit,
+    /// Writes the mounted file.
+    Write,
+    /// Replaces it by another one, as an editor does.
+    Replace,
+}
+
+impl Hand {
+    /// Whether it changes the build context.
+    pub(crate) const fn changes_source(self) -> bool {
+        matches!(self, Self::Edit | Self::LoseModule | Self::GainModule | Self::Break | Self::Fix)
+    }
 }
 
 /// What goes wrong.
@@ -112,8 +166,12 @@ pub(crate) struct Faults {
     pub(crate) engine_hiccups: bool,
     /// The server does not know the route although the module is there.
     pub(crate) route_lost: bool,
-    /// Each container rewrites a file of its module some time after it was verified; see [`World::rewrite`].
+    /// Each container rewrites a file some time after it was verified; see [`World::rewrite`].
     pub(crate) rewrites_itself: bool,
+    /// A build ends well, and its image carries no revision.
+    pub(crate) build_forgets_revision: bool,
+    /// A signal ends well, and the mounted file counts as changed all the same.
+    pub(crate) reload_is_noop: bool,
 }
 
 impl World {
@@ -123,6 +181,8 @@ impl World {
             source: 1,
             module_in_source: false,
             config: 1,
+            revision: None,
+            file: None,
             images: Vec::new(),
             image: None,
             kept: BTreeMap::new(),
@@ -144,9 +204,15 @@ impl World {
     /// The incident: version 2 of the source has the module, image and container are of version 1.
     pub(crate) fn incident() -> Self {
         let mut world = Self::new();
-        world.build(false);
-        world.up(false);
+        world.compose_up_build();
         world.by_hand(Hand::GainModule);
+        world
+    }
+
+    /// Everything runs, with the module, with this revision, and with this mounted file.
+    pub(crate) fn running(revision: Option<u32>, file: Option<HostFile>) -> Self {
+        let mut world = Self { module_in_source: true, revision, file, ..Self::new() };
+        world.compose_up_build();
         world
     }
 
@@ -162,12 +228,21 @@ impl World {
             Hand::GainModule => (self.module_in_source, self.source) = (true, self.source + 1),
             Hand::Break => (self.faults.build_fails, self.source) = (true, self.source + 1),
             Hand::Fix => (self.faults.build_fails, self.source) = (false, self.source + 1),
+            Hand::Commit => self.revision.iter_mut().for_each(|revision| *revision += 1),
+            Hand::Write => self.file.iter_mut().for_each(|file| file.bytes += 1),
+            Hand::Replace => {
+                let replaced =
+                    |file: &mut HostFile| (file.inode, file.bytes) = (file.inode + 1, file.bytes + 1);
+                self.file.iter_mut().for_each(replaced);
+            }
         }
     }
 
-    /// A file of the module changes in the container: by its service, or by a person's `docker cp`.
+    /// A file changes in the container, by its service or by a person's `docker cp`: the one with the revision where one is
+    /// declared, or else one of the module.
     pub(crate) fn rewrite(&mut self) {
-        self.container.iter_mut().for_each(|container| container.rewritten = true);
+        let rewritten = if self.revision.is_some() { Rewritten::Revision } else { Rewritten::Module };
+        self.container.iter_mut().for_each(|container| container.rewritten = Some(rewritten));
     }
 
     /// A person's `docker compose up -d --force-recreate` with this image, which was the newest when it began.
@@ -179,7 +254,7 @@ impl World {
 
     /// A person's `docker compose up -d --build`.
     pub(crate) fn compose_up_build(&mut self) {
-        self.build(false);
+        self.build(false, self.revision);
         self.up(false);
     }
 
@@ -223,7 +298,7 @@ impl World {
         (self.starting_for, self.starts_it) = (3, starts_it);
     }
 
-    /// Whether `api` really is as declared: the judge of every test. Deaths that are over are history.
+    /// Whether `api` really is as declared, but for what it mounts: the judge of every test. Deaths that are over are history.
     pub(crate) fn is_as_declared(&self) -> bool {
         let (Some(image), Some(container)) = (self.image, self.container) else { return false };
         self.module_in_source
@@ -231,39 +306,61 @@ impl World {
             && container.running
             && container.image == image
             && container.config == self.config
-            && !container.rewritten
+            && container.rewritten.is_none()
+            && self.revision.is_none_or(|expected| image.revision == Some(expected))
             && !self.loses_route(image)
             && !(self.faults.new_crashes && image.id > self.newest_good)
     }
 
+    /// Whether what runs has read the bytes of the mounted file as they are now.
+    pub(crate) fn has_read_its_file(&self) -> bool {
+        let read = self.container.filter(|container| container.running).and_then(|container| container.file);
+        read.map(|file| file.bytes) == self.file.map(|file| file.bytes)
+    }
+
     /// `old` is the image that a rollback puts back.
     pub(crate) fn take(&mut self, step: Step, old: Option<&String>) -> StepOutcome {
+        self.take_given(step, old, self.revision)
+    }
+
+    /// The same if this is the revision that the command was given: another one may be expected since.
+    pub(crate) fn take_given(
+        &mut self,
+        step: Step,
+        old: Option<&String>,
+        revision: Option<u32>,
+    ) -> StepOutcome {
         if self.busy_for > 0 {
             self.busy_for -= 1;
+            return StepOutcome::NotBegun;
+        }
+        if step == Step::Reload && !self.is_reloadable() {
             return StepOutcome::NotBegun;
         }
         self.log.push(step);
         self.away_for = if self.faults.engine_hiccups { 3 } else { 0 };
         let done = match step {
-            Step::Build { no_cache } => self.build(no_cache),
+            Step::Build { no_cache } => self.build(no_cache, revision),
             Step::Up { .. } | Step::Start if self.faults.up_is_noop => true,
             Step::Up { force_recreate } => self.up(force_recreate),
             Step::Start => self.start(),
             Step::Restart => self.restart(),
-            Step::Reload => true,
+            Step::Reload => self.reload(),
             Step::Rollback => self.roll_back(old),
         };
         if done { StepOutcome::Succeeded } else { StepOutcome::Failed }
     }
 
-    fn build(&mut self, no_cache: bool) -> bool {
+    fn build(&mut self, no_cache: bool, revision: Option<u32>) -> bool {
         if self.faults.build_fails {
             return false;
         }
         let module = self.module_in_source && !self.faults.build_forgets;
+        let revision = revision.filter(|_| !self.faults.build_forgets_revision);
+        let new = Image { id: self.next, source: self.source, module, revision };
         let mut built = self.images.iter().rev();
-        let cached = built.find(|image| image.source == self.source && image.module == module && !no_cache);
-        let image = cached.copied().unwrap_or(Image { id: self.next, source: self.source, module });
+        let cached = built.find(|image| Image { id: new.id, ..**image } == new && !no_cache);
+        let image = cached.copied().unwrap_or(new);
         if image.id == self.next {
             self.images.push(image);
             self.next += 1;
@@ -285,12 +382,11 @@ impl World {
         let config = self.config;
         match &mut self.container {
             Some(container) if (container.image, container.config) == (image, config) && !force => {
-                container.starts += i64::from(!container.running);
-                container.running = true;
+                container.start(self.file);
             }
             _ => {
-                let id = self.next;
-                self.container = Some(FakeContainer::new(id, image, config));
+                let new = FakeContainer::new(self.next, image, config);
+                self.container = Some(FakeContainer { file: self.file, ..new });
                 self.next += 1;
             }
         }
@@ -300,8 +396,7 @@ impl World {
     /// What exists stays what it is.
     fn start(&mut self) -> bool {
         let Some(container) = &mut self.container else { return self.up(false) };
-        container.starts += i64::from(!container.running);
-        container.running = true;
+        container.start(self.file);
         true
     }
 
@@ -312,9 +407,23 @@ impl World {
 
     fn restart(&mut self) -> bool {
         if let Some(container) = &mut self.container {
-            container.running = true;
-            container.starts += 1;
+            container.running = false;
+            container.start(self.file);
             container.crashes = 0;
+        }
+        true
+    }
+
+    /// Whether a signal would make a process read its mounted file anew: another one in its place is not in the container.
+    fn is_reloadable(&self) -> bool {
+        let read = self.container.filter(|container| container.running).and_then(|container| container.file);
+        let both = read.zip(self.file);
+        both.is_some_and(|(read, now)| read.inode == now.inode && read.bytes != now.bytes)
+    }
+
+    fn reload(&mut self) -> bool {
+        if !self.faults.reload_is_noop {
+            self.container.iter_mut().for_each(|container| container.file = self.file);
         }
         true
     }
@@ -330,86 +439,6 @@ impl World {
         self.image = Some(*old);
         self.up(true)
     }
-
-    pub(crate) fn observe(&mut self) -> ProjectObservation {
-        let mut seen = healthy();
-        seen.external_activity =
-            (self.starting_for > 0).then(|| "the engine has only just started".to_owned());
-        self.starting_for = self.starting_for.saturating_sub(1);
-        if self.starting_for == 0 && std::mem::take(&mut self.starts_it) {
-            self.container.iter_mut().for_each(|container| container.running = true);
-        }
-        let presence = |there| Fact::Known(if there { Presence::Present } else { Presence::Missing });
-        let api = &mut seen.services[0];
-        api.config_hash = Some(config_hash(self.config));
-        api.source.digest = Fact::Known(Some(format!("sha256:source-{}", self.source)));
-        api.source.modules[0] = Some(presence(self.module_in_source));
-        api.artifact.built_from = None;
-        api.artifact.image = Fact::Known(self.image.map(|image| image_id(image.id)));
-        api.artifact.is_kept = self.kept.get("api") == self.image.map(|image| image_id(image.id)).as_ref();
-        api.artifact.modules[0].presence = match self.image {
-            Some(image) => presence(image.module),
-            None => Fact::unknown("there is no image"),
-        };
-        match self.container {
-            None => {
-                api.containers = Fact::Known(vec![]);
-                api.routes[0].answers.clear();
-            }
-            Some(found) => self.show(api, found),
-        }
-        if self.dashboard_exit.is_some() {
-            let dashboard = container_mut(&mut seen.services[1]);
-            (dashboard.state, dashboard.exit_code) = (ContainerState::Exited, self.dashboard_exit);
-        }
-        if let Some(container) = &mut self.container {
-            container.looks += 1;
-        }
-        if self.crashes() {
-            self.container.iter_mut().for_each(|container| container.crashes += 1);
-        }
-        seen
-    }
-
-    fn show(&self, api: &mut ServiceObservation, found: FakeContainer) {
-        let (config, faults) = (self.config, self.faults);
-        let shown = container_mut(api);
-        *shown = crate::api::ContainerObservation {
-            id: format!("container-{}", found.id),
-            image_id: image_id(found.image.id),
-            state: if found.running { ContainerState::Running } else { ContainerState::Exited },
-            exit_code: (!found.running).then_some(137),
-            restart_count: found.crashes,
-            config_hash: Some(config_hash(found.config)),
-            config_changed: Fact::Known(found.config != config),
-            started_at: Some(at(found.starts + 100 * i64::from(found.id))),
-            modules: shown.modules.clone(),
-            ..container("api")
-        };
-        shown.modules[0].presence =
-            Fact::Known(if found.image.module { Presence::Present } else { Presence::Missing });
-        let is_rewritten = found.rewritten && found.image.module;
-        shown.modules[0].content = is_rewritten.then(|| {
-            let named = vec!["index".to_owned()];
-            ContentObservation::Compared(ContentComparison {
-                differing: 1,
-                named,
-                ..ContentComparison::default()
-            })
-        });
-        let there = found.image.module && !self.loses_route(found.image);
-        let warming =
-            [404, 502, 404].get(found.looks).filter(|_| faults.warms_up && found.image.id > self.newest_good);
-        answer_mut(api).plain = status(*warming.unwrap_or(if there { &401 } else { &404 }));
-        answer_mut(api).auth = Some(status(if there { 200 } else { 404 }));
-        if !found.running {
-            api.routes[0].answers.clear();
-        }
-    }
-}
-
-fn config_hash(version: u32) -> String {
-    format!("config-{version}")
 }
 
 fn image_id(id: u32) -> String {

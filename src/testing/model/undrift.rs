@@ -11,11 +11,11 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{World, policy};
+use super::{World, declared::FilePolicy};
 use crate::{
     api::{
-        Attempt, Drift, DriftReason, EndedStep, Event, Fact, Layer, PlannedStep, ProjectObservation,
-        RecentStep, RecordedEvent, Step, StepOutcome, Time,
+        Attempt, Desired, Drift, DriftReason, EndedStep, Event, Fact, Layer, PlannedStep, ProjectObservation,
+        Reason, RecentStep, ReconcilePolicy, RecordedEvent, Step, StepOutcome, Time,
     },
     decide::{
         self, AfterIncident, Decision, EndedIncident, History, Identity, Inputs, Next, OpenIncident,
@@ -41,7 +41,7 @@ pub(super) struct Kept {
     verified: BTreeMap<String, (Vec<Identity>, Time)>,
     built_from: BTreeMap<String, String>,
     /// The intent without an outcome yet.
-    intent: Option<PlannedStep>,
+    pub(super) intent: Option<PlannedStep>,
     pub(super) intents: usize,
     pub(super) interrupted: usize,
 }
@@ -59,10 +59,10 @@ struct VolatileState {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum At {
     Looking,
-    /// The step is decided and its intent is on the disk.
+    /// The step is decided, and its intent and its attempts are on the disk.
     Intended(Box<RunningStep>),
-    /// Its attempt is on the disk, too.
-    Counted(Box<RunningStep>),
+    /// Its command runs, with what it was given.
+    Running(Box<RunningStep>),
     /// The step has had its effect.
     Stepped(Box<RunningStep>, StepOutcome),
     /// The result for its attempts is on the disk.
@@ -78,10 +78,13 @@ pub(super) struct RunningStep {
     rows: Vec<Attempt>,
     old_image: Option<String>,
     source: Option<String>,
+    /// The revision that its command was given.
+    given: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Undrift {
+    pub(super) files: FilePolicy,
     pub(super) now: Time,
     pub(super) kept: Kept,
     pub(super) at: At,
@@ -92,25 +95,66 @@ pub(super) struct Undrift {
     given_up: Option<Vec<String>>,
     /// Other incidents that were opened for them.
     pub(super) split: usize,
+    /// Why it has given up, while it rests.
+    pub(super) stalled: Option<Reason>,
+    /// What the builds that ended well started from, and how many of them had the start of an earlier one.
+    built: BTreeSet<String>,
+    pub(super) repeated_builds: usize,
+    /// Intents that the fold of an incident has lost.
+    pub(super) lost: usize,
+}
+
+impl RunningStep {
+    pub(super) fn is_of(&self, step: Step) -> bool {
+        self.step.step == step
+    }
 }
 
 impl Undrift {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(files: FilePolicy) -> Self {
         let now = at(1_000_000);
-        let session = VolatileState::new(now);
-        Self { now, kept: Kept::default(), at: At::Looking, session, needless: 0, given_up: None, split: 0 }
+        Self {
+            files,
+            now,
+            kept: Kept::default(),
+            at: At::Looking,
+            session: VolatileState::new(now),
+            needless: 0,
+            given_up: None,
+            split: 0,
+            stalled: None,
+            built: BTreeSet::new(),
+            repeated_builds: 0,
+            lost: 0,
+        }
+    }
+
+    fn desired(&self) -> &'static Desired {
+        self.files.desired()
+    }
+
+    /// Whether the host is as this object declares it.
+    pub(super) fn is_as_declared(&self, world: &World) -> bool {
+        world.is_as_declared() && (self.files == FilePolicy::Report || world.has_read_its_file())
+    }
+
+    /// Whether a build runs that was given an earlier revision than the one that is expected by now.
+    pub(super) fn builds_an_earlier_revision(&self, world: &World) -> bool {
+        matches!(&self.at, At::Running(begun)
+            if matches!(begun.step.step, Step::Build { .. }) && begun.given != world.revision)
     }
 
     /// Something has changed: it observes again, with a new series of observations if it was at rest.
     pub(super) fn wake(&mut self) {
         if matches!(self.at, At::Resting(_)) {
             (self.at, self.session) = (At::Looking, VolatileState::new(self.now));
+            self.stalled = None;
         }
     }
 
     /// The longest wait between two attempts has passed.
     pub(super) fn wait(&mut self) {
-        self.now += policy().object.spec.reconcile.backoff.max.delta();
+        self.now += policy().backoff.max.delta();
     }
 
     /// Whether it has given up because it restored an image. If a person removes a new container before it is verified,
@@ -123,6 +167,7 @@ impl Undrift {
     pub(super) fn retry(&mut self) {
         self.kept.attempts.clear();
         self.kept.recent_steps.clear();
+        self.built.clear();
     }
 
     /// Killed and restarted: a step without an outcome was interrupted.
@@ -160,11 +205,11 @@ impl Undrift {
             At::Looking => self.reconcile_once(world),
             At::Verifying(stability) => self.verify(world, stability),
             At::Intended(begun) => {
-                begun.rows.iter().for_each(|row| self.save_attempt(row));
-                self.at = At::Counted(begun);
+                self.at = At::Running(Box::new(RunningStep { given: world.revision, ..*begun }));
             }
-            At::Counted(begun) => {
-                let outcome = world.take(begun.step.step, begun.old_image.as_ref());
+            At::Running(begun) => {
+                let outcome = world.take_given(begun.step.step, begun.old_image.as_ref(), begun.given);
+                self.note_build(&begun, outcome);
                 self.at = At::Stepped(begun, outcome);
             }
             At::Stepped(begun, outcome) => {
@@ -181,13 +226,22 @@ impl Undrift {
         }
     }
 
+    fn note_build(&mut self, begun: &RunningStep, outcome: StepOutcome) {
+        if matches!(begun.step.step, Step::Build { .. }) && outcome == StepOutcome::Succeeded {
+            let starts =
+                begun.rows.iter().filter(|row| !row.continued).filter_map(|row| row.source_digest.clone());
+            for start in starts {
+                self.repeated_builds += usize::from(!self.built.insert(start));
+            }
+        }
+    }
+
     fn end(&mut self, begun: &RunningStep, outcome: StepOutcome) {
         let rows = begun.rows.clone();
         let rows = if begun.step.step == Step::Rollback && outcome == StepOutcome::Succeeded {
             decide::end_rollback(rows)
         } else {
-            let policy = &policy().object.spec.reconcile;
-            decide::end_step(rows, outcome, policy, self.now, 0)
+            decide::end_step(rows, outcome, policy(), self.now, 0)
         };
         // A person may have run `undrift retry` meanwhile.
         let counted: Vec<_> = self.kept.attempts.iter().map(key).collect();
@@ -205,7 +259,7 @@ impl Undrift {
         self.session.restart_history.note(&seen, self.now);
         self.learn(&mut seen);
         let history = self.history();
-        let decision = decide::decide(inputs(&seen, &history, self.now));
+        let decision = decide::decide(self.inputs(&seen, &history));
         self.kept.attempts.clone_from(&decision.attempts);
         let as_declared =
             |name: &String| decision.services.iter().any(|d| d.service == *name && d.as_declared());
@@ -215,6 +269,10 @@ impl Undrift {
         });
         self.open_incident(&seen, &history, &decision);
         (seen, History { incident: self.kept.incident.clone(), ..history }, decision)
+    }
+
+    fn inputs<'a>(&self, observed: &'a ProjectObservation, history: &'a History) -> Inputs<'a> {
+        Inputs { desired: self.desired(), observed, history, now: self.now, jitter_seed: 0 }
     }
 
     fn learn(&mut self, seen: &mut ProjectObservation) {
@@ -275,7 +333,7 @@ impl Undrift {
         drifts: &[(String, Drift)],
     ) {
         let before = decide::status(decide::StatusInputs {
-            desired: policy(),
+            desired: self.desired(),
             generation: 1,
             observed: seen,
             decision,
@@ -287,7 +345,7 @@ impl Undrift {
             reconciling: true,
             now: self.now,
         });
-        let within = decide::healthy_period(&policy().object.spec.reconcile);
+        let within = decide::healthy_period(policy());
         let again = self.kept.last.take().filter(|last| last.recurs(drifts, self.now, within));
         let id = again.map_or_else(|| self.another_incident(drifts), |last| last.id);
         self.kept.events.clear();
@@ -303,7 +361,7 @@ impl Undrift {
 
     fn reconcile_once(&mut self, world: &mut World) {
         // A container that just died twice may count as one that goes on dying.
-        let was_as_declared = world.is_as_declared()
+        let was_as_declared = self.is_as_declared(world)
             && world.image.is_some_and(|image| image.source == world.source)
             && world.container.is_some_and(|container| container.crashes < 2);
         let (seen, history, decision) = self.look(world);
@@ -317,7 +375,7 @@ impl Undrift {
         match &decision.next {
             Next::Execute(step) => {
                 self.needless += usize::from(was_as_declared && is_noted);
-                let inputs = inputs(&seen, &history, self.now);
+                let inputs = self.inputs(&seen, &history);
                 let (rows, of) = (&decision.attempts, &step.services);
                 let api = &seen.services[0];
                 let begun = RunningStep {
@@ -325,8 +383,10 @@ impl Undrift {
                     step: step.clone(),
                     old_image: decide::rollback_target(&history, &seen.services[0].name).map(str::to_owned),
                     source: api.source.digest.known().cloned().flatten(),
+                    given: None,
                 };
                 // One transaction with the intent.
+                begun.rows.iter().for_each(|row| self.save_attempt(row));
                 self.kept.recent_steps.extend(decide::recent_steps(inputs, step.step, &step.services));
                 self.append(Event::StepIntended { step: step.step, services: step.services.clone() });
                 self.kept.intent = Some(step.clone());
@@ -340,7 +400,8 @@ impl Undrift {
                 self.at = At::Verifying(stability);
             }
             Next::Wait(until) => self.now = self.now.max(*until),
-            Next::GiveUp { .. } => {
+            Next::GiveUp { reason, .. } => {
+                self.stalled = Some(reason.clone());
                 self.given_up = Some(in_words(&drifts(&decision)));
                 self.end_incident(&decision, true);
                 self.at = At::Resting(false);
@@ -358,6 +419,7 @@ impl Undrift {
 
     fn end_incident(&mut self, decision: &Decision, gave_up: bool) {
         let Some(ended) = self.kept.incident.take() else { return };
+        self.lost += intents_without_outcome(&self.kept.events, &ended);
         let well = |drifted: &BTreeSet<_>| AfterIncident {
             drifted: drifted.clone(),
             given_up: None,
@@ -378,7 +440,7 @@ impl Undrift {
     /// One more observation of the stability window: three are the minimum that verify anything, and more add nothing to the
     /// model.
     fn verify(&mut self, world: &mut World, mut stability: StabilityWindow) {
-        let window = policy().object.spec.reconcile.verify.stable_for;
+        let window = policy().verify.stable_for;
         self.now += window.delta() / 2;
         let (seen, _, decision) = self.look(world);
         stability.add(&seen, &decision.services, moment(self.now), timeout());
@@ -418,13 +480,26 @@ fn moment(time: Time) -> Instant {
     *BEGAN.get_or_init(Instant::now) + passed
 }
 
-/// For how long a server that limits requests may hold up a window.
-fn timeout() -> std::time::Duration {
-    policy().object.spec.reconcile.verify.timeout.get()
+/// The same whatever is declared of mounted files.
+fn policy() -> &'static ReconcilePolicy {
+    &FilePolicy::Restart.desired().object.spec.reconcile
 }
 
-fn inputs<'a>(observed: &'a ProjectObservation, history: &'a History, now: Time) -> Inputs<'a> {
-    Inputs { desired: policy(), observed, history, now, jitter_seed: 0 }
+/// For how long a server that limits requests may hold up a window.
+fn timeout() -> std::time::Duration {
+    policy().verify.timeout.get()
+}
+
+/// How many steps were intended in an incident of which its fold has no end, although they began.
+fn intents_without_outcome(events: &[RecordedEvent], folded: &OpenIncident) -> usize {
+    let began = |event: &&RecordedEvent| match &event.event {
+        Event::StepIntended { .. } => true,
+        Event::StepEnded(ended) => ended.outcome == StepOutcome::NotBegun,
+        _ => false,
+    };
+    let (intended, not_begun): (Vec<_>, Vec<_>) =
+        events.iter().filter(began).partition(|event| matches!(event.event, Event::StepIntended { .. }));
+    intended.len().saturating_sub(not_begun.len() + folded.steps.len())
 }
 
 /// The identity of an attempts row.
