@@ -11,8 +11,8 @@ use super::{
     start, undone,
 };
 use crate::api::{
-    Attempt, Drift, DriftReason, Fact, Layer, NetworkObservation, Reason, ServiceObservation, StallReason,
-    Step, Time, UnknownReason, is_torn,
+    Attempt, ContainerObservation, ContainerState, Drift, DriftReason, Fact, Layer, NetworkObservation,
+    Reason, ServiceObservation, StallReason, Step, Time, UnknownReason, is_torn,
 };
 
 /// The repair option of one service.
@@ -201,7 +201,7 @@ impl<'a> RepairCase<'a> {
         let has_moved = || self.row().is_some_and(|row| start::is_of_another_revision(row, self.seen));
         let waits = (source_has_moved_on(self.drift, self.seen) || has_moved())
             && !is_torn
-            && is_half_done(self.inputs, self.diagnosis);
+            && is_half_done(self.inputs, self.seen, self.diagnosis);
         waits.then(|| Budget { not_before: None, ..self.budget() }.spend(vec![UP]))
     }
 
@@ -318,10 +318,14 @@ fn blocked(seen: &ServiceObservation, network: &NetworkObservation) -> String {
 }
 
 /// Whether a build waits to be brought up. It comes first even if the source has changed again meanwhile. Otherwise a source
-/// that changes faster than it can be built would never run at all.
-fn is_half_done(inputs: Inputs<'_>, diagnosis: &Diagnosis) -> bool {
+/// that changes faster than it can be built would never run at all. A service that is down waits for it as well, but for a job,
+/// which must not run again.
+fn is_half_done(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagnosis) -> bool {
     let is_built = |incident: &super::OpenIncident| incident.has_built_since_up(&diagnosis.service);
-    diagnosis.awaits_up() && inputs.history.incident.as_ref().is_some_and(is_built)
+    let runs = |container: &ContainerObservation| container.state == ContainerState::Running;
+    let is_down =
+        !seen.ties.is_job && seen.containers.known().is_some_and(|containers| !containers.iter().any(runs));
+    (diagnosis.awaits_up() || is_down) && inputs.history.incident.as_ref().is_some_and(is_built)
 }
 
 /// A service that is as declared because of a rollback was not repaired: the incident of that rollback does not end as if it

@@ -2,7 +2,7 @@
 
 use stateright::Property;
 
-use super::{At, Bounds, Faults, FilePolicy, MOST_STEPS, MOST_TURNS, ModelState};
+use super::{At, Bounds, Faults, FilePolicy, MOST_STEPS, MOST_TURNS, ModelState, World};
 use crate::api::{StallReason, Step};
 
 /// The properties of every model.
@@ -34,7 +34,11 @@ pub(super) fn of_every_model() -> Vec<Property<Bounds>> {
         Property::always("without faults it converges", |_, state: &ModelState| {
             let repairable = state.world.faults == Faults::default() && state.world.module_in_source;
             let given_up = state.verdict() == Some(false) && state.resynced;
-            !repairable || state.undrift.was_rolled_back() || !given_up
+            // Within an incident another commit takes the budget over, and an interrupted build spends it.
+            let is_spent = state.world.revision.is_some()
+                && state.kills > 0
+                && is_stalled(state, StallReason::BudgetSpent);
+            !repairable || state.undrift.was_rolled_back() || is_spent || !given_up
         }),
     ]
 }
@@ -50,23 +54,32 @@ pub(super) fn found_in_every_model() -> [Property<Bounds>; 2] {
 /// Those of a service with a revision.
 pub(super) fn of_revisions() -> Vec<Property<Bounds>> {
     vec![
-        // An interrupted build may have ended well.
+        // An interrupted build may have ended well, and a source that changed within an incident gets a chance of its own after it.
         Property::always("a build that left the revision as it was is the last", |_, state: &ModelState| {
-            state.undrift.repeated_builds <= state.undrift.kept.interrupted
+            let more = usize::from(state.world.source != World::running(None, None).source);
+            state.undrift.repeated_builds <= state.undrift.kept.interrupted + more
         }),
         Property::always("what no build carries ends stalled", |_, state: &ModelState| {
             !state.world.faults.build_forgets_revision
                 || state.verdict() != Some(false)
                 || is_stalled(state, StallReason::RepairsExhausted)
+                // An interrupted build spends the budget, and so do other commits within one incident.
+                || (state.kills + state.deeds > 0 && is_stalled(state, StallReason::BudgetSpent))
         }),
-        // Otherwise commits that come faster than a build takes would never run at all.
-        Property::always("what was built is brought up before the next build", |_, state: &ModelState| {
-            let builds = |step: &Step| matches!(step, Step::Build { .. });
-            state.world.faults != Faults::default()
-                || state.healed
-                || state.kills > 0
-                || !state.world.log.windows(2).any(|pair| pair.iter().all(builds))
-        }),
+        // Otherwise commits that come faster than a build takes would never run at all. A source that changed during its build is
+        // built once more: nobody knows which version the build read.
+        // A build for the source may be followed by one for the revision, which has no attempt yet.
+        Property::always(
+            "what was built is brought up before the next build but one",
+            |_, state: &ModelState| {
+                let builds = |step: &Step| matches!(step, Step::Build { .. });
+                state.world.faults != Faults::default()
+                    || state.healed
+                    || state.kills > 0
+                    || state.world.source != World::running(None, None).source
+                    || !state.world.log.windows(3).any(|pair| pair.iter().all(builds))
+            },
+        ),
         Property::always(
             "what is undone each time is given up after three repairs",
             |_, state: &ModelState| {

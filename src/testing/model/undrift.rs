@@ -228,9 +228,11 @@ impl Undrift {
 
     fn note_build(&mut self, begun: &RunningStep, outcome: StepOutcome) {
         if matches!(begun.step.step, Step::Build { .. }) && outcome == StepOutcome::Succeeded {
-            let starts =
-                begun.rows.iter().filter(|row| !row.continued).filter_map(|row| row.source_digest.clone());
-            for start in starts {
+            // After a kill nobody knows what an image was built from, and the source counts as another one.
+            let is_of_the_revision =
+                |row: &&Attempt| row.reason == DriftReason::RevisionDiffers && !row.continued;
+            if begun.rows.iter().any(|row| is_of_the_revision(&row)) {
+                let start = format!("{:?} {:?}", begun.source, begun.given);
                 self.repeated_builds += usize::from(!self.built.insert(start));
             }
         }

@@ -21,7 +21,7 @@ impl World {
         let presence = |there| Fact::Known(if there { Presence::Present } else { Presence::Missing });
         let api = &mut seen.services[0];
         api.config_hash = Some(config_hash(self.config));
-        api.source.digest = Fact::Known(Some(format!("sha256:source-{}", self.source)));
+        api.source.digest = Fact::Known(Some(self.source_digest()));
         api.source.modules[0] = Some(presence(self.module_in_source));
         api.artifact.built_from = None;
         api.artifact.image = Fact::Known(self.image.map(|image| image_id(image.id)));
@@ -88,6 +88,12 @@ impl World {
         if !found.running {
             api.routes[0].answers.clear();
         }
+    }
+
+    /// The build gets the expected revision as a label, so that it is a part of what is built from.
+    fn source_digest(&self) -> String {
+        let revision = self.revision.map(|revision| format!("-{revision}")).unwrap_or_default();
+        format!("sha256:source-{}{revision}", self.source)
     }
 
     /// The declared revision, where it is.
