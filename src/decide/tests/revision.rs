@@ -3,8 +3,8 @@
 use super::*;
 use crate::{
     api::{
-        NoteReason, ReplicaRevision, RevisionFact, RevisionObservation, RevisionSpec, StepOutcome,
-        UnknownReason, UnknownVariable,
+        NoteReason, ReplicaRevision, RevisionFact, RevisionObservation, RevisionSpec, ServiceObservation,
+        StepOutcome, UnknownReason, UnknownVariable,
     },
     decide::DoneStep,
     testing::fixtures::{REVISION, revision},
@@ -131,6 +131,20 @@ fn a_commit_during_the_build_of_another_one_loses_nothing() {
             (known("1111111111111111111111111111111111111111"), Some(known(REVISION)));
     });
     container_mut(&mut next.services[0]).image_id = OLD.into();
+    // It is brought up also where nothing runs; but a job that has ended must not run again.
+    let is_brought_up = |change: fn(&mut ServiceObservation)| {
+        let mut seen = next.clone();
+        change(&mut seen.services[0]);
+        let repair = decide(inputs(&desired, &seen, &history)).repair_options[0].repair.clone();
+        matches!(repair, Repair::Steps(steps, _) if steps == [Step::Up { force_recreate: false }])
+    };
+    assert!(is_brought_up(|api| api.containers = Fact::Known(vec![])));
+    assert!(is_brought_up(|api| container_mut(api).state = ContainerState::Exited));
+    let of_a_job = is_brought_up(|api| {
+        api.ties.is_job = true;
+        api.containers = Fact::Known(vec![]);
+    });
+    assert!(!of_a_job);
     let steps = take_in_vain(&desired, &next, &mut history, at(2));
     assert_eq!(steps, Some(Step::Up { force_recreate: false }), "the image that was built");
     container_mut(&mut next.services[0]).image_id = NEW.into();
