@@ -8,6 +8,7 @@ use super::{
     Store,
     error::{Result, StoreError, failed, unreadable},
     incident_evidence::{EvidenceTexts, evidence_in, read_evidence},
+    recorded_incident::listed_of,
     seals::{SealedTable, if_sealed, is_sealed_in},
     time::{read, read_option, stamp},
     trail::number,
@@ -67,6 +68,9 @@ impl Store {
     /// Closes an incident together with its record: a kill can leave neither without the other. Writes nothing if the
     /// incident is already closed.
     ///
+    /// The evidence of the record gets `closedAt`, `since` and `rowDigest`, so that the trail can prove the row: see
+    /// [`recorded_incident`](super::recorded_incident).
+    ///
     /// # Errors
     /// As [`append`](Self::append).
     #[expect(
@@ -86,7 +90,8 @@ impl Store {
             self.require_sealed_in(change, id)?;
             if close_in(change, id, at, outcome, after.as_ref())? {
                 self.seal_in(change, SealedTable::Incident, id)?;
-                self.append_in(change, record)?;
+                let listed = listed_of(change, id).map_err(failed(action))?;
+                self.append_in(change, &record.clone().with(listed.unwrap_or_default()))?;
             }
             Ok(())
         })

@@ -17,7 +17,9 @@ mod chain;
 mod checkpoint_keys;
 mod checkpoints;
 mod contents;
+mod contradiction;
 mod declarations;
+mod derived;
 mod difference;
 mod error;
 mod faults;
@@ -25,6 +27,7 @@ mod folder;
 mod held;
 mod holder;
 mod images;
+mod incident_check;
 mod incident_evidence;
 mod incident_summary;
 mod incidents;
@@ -40,6 +43,7 @@ mod outcomes;
 mod packing;
 mod place;
 mod reader;
+mod recorded_incident;
 mod recent_steps;
 mod running_version;
 mod schema;
@@ -57,6 +61,8 @@ mod tree_check;
 mod verified_from;
 mod verify;
 
+#[cfg(test)]
+mod forgery_tests;
 #[cfg(test)]
 mod process_tests;
 #[cfg(test)]
