@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::{
     attempts::attempts_as_stored_in,
+    checkpoint_keys,
     contradiction::Contradiction,
     error::{Result, failed, unreadable},
     incident_check::IncidentCheck,
@@ -35,6 +36,7 @@ pub(super) fn contradictions(
     found.extend(recent_steps(db, ledger, incidents)?);
     found.extend(attempts(db, ledger)?);
     found.extend(statuses(db, ledger, incidents)?);
+    found.extend(checkpoint_keys::contradictions_in(db).map_err(failed(ACTION))?);
     Ok(found)
 }
 
@@ -70,8 +72,7 @@ fn suspensions(
         let (seq, recorded) = ledger.objects.get(&object)?.suspended.as_ref()?;
         Some((object, shown?.since, recorded.since, *seq))
     });
-    let is_apart =
-        |shown: Time, recorded: Time| (shown - recorded).abs() > MOST_APART;
+    let is_apart = |shown: Time, recorded: Time| (shown - recorded).abs() > MOST_APART;
     let apart = known
         .filter(|(_, shown, recorded, seq)| is_apart(*shown, *recorded) && incidents.is_steady_since(*seq));
     Ok(apart
@@ -99,9 +100,8 @@ fn recent_steps(
     };
     let rows = all_recent_steps_in(db)?.into_iter();
     let unknown = rows.filter(|(intent, shown)| {
-        let is_listed = |shown: &RecentStep| {
-            recorded(*intent, shown) || !incidents.lists_steps_after(&stamp(shown.at))
-        };
+        let is_listed =
+            |shown: &RecentStep| recorded(*intent, shown) || !incidents.lists_steps_after(&stamp(shown.at));
         incidents.is_steady_since(*intent) && !shown.as_ref().is_some_and(is_listed)
     });
     Ok(unknown
@@ -176,11 +176,7 @@ struct StatusRow {
 }
 
 impl StatusRow {
-    fn compare(
-        &self,
-        recorded: Option<&ObjectLedger>,
-        incidents: &IncidentCheck<'_>,
-    ) -> Vec<Contradiction> {
+    fn compare(&self, recorded: Option<&ObjectLedger>, incidents: &IncidentCheck<'_>) -> Vec<Contradiction> {
         let status = &self.object.status;
         let declared = &self.object.declared.metadata.name;
         if *declared != self.name {

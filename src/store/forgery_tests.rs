@@ -12,7 +12,6 @@ use super::*;
 use crate::{
     api::{
         Attempt, AuditKind, Cache as _, IncidentOutcome, NewRecord, RecentStep, ResolvedFrom, Step, StepKind,
-
     },
     testing::fixtures,
 };
@@ -38,25 +37,57 @@ type Forgery = (&'static str, Revealed, &'static str);
 /// `@E` is the ended incident of two occurrences, `@S` the one that was given up, `@O` the open one.
 const FORGERIES: &[Forgery] = &[
     ("attempts.object", ByRecords, "UPDATE attempts SET object = 'bank'"),
-    ("attempts.service", ByRecords, "UPDATE attempts SET service = 'web', attempt = json_set(attempt, '$.service', 'web')"),
-    ("attempts.layer", ByRecords, "UPDATE attempts SET layer = 'route', attempt = json_set(attempt, '$.layer', 'route')"),
-    ("attempts.reason", ByRecords, "UPDATE attempts SET reason = 'NotRunning', attempt = json_set(attempt, '$.reason', 'NotRunning')"),
-    ("attempts.source_digest", ByRecords, "UPDATE attempts SET source_digest = 'x', attempt = json_set(attempt, '$.sourceDigest', 'x')"),
+    (
+        "attempts.service",
+        ByRecords,
+        "UPDATE attempts SET service = 'web', attempt = json_set(attempt, '$.service', 'web')",
+    ),
+    (
+        "attempts.layer",
+        ByRecords,
+        "UPDATE attempts SET layer = 'route', attempt = json_set(attempt, '$.layer', 'route')",
+    ),
+    (
+        "attempts.reason",
+        ByRecords,
+        "UPDATE attempts SET reason = 'NotRunning', attempt = json_set(attempt, '$.reason', 'NotRunning')",
+    ),
+    (
+        "attempts.source_digest",
+        ByRecords,
+        "UPDATE attempts SET source_digest = 'x', attempt = json_set(attempt, '$.sourceDigest', 'x')",
+    ),
     ("attempts.attempt", ByRecords, "UPDATE attempts SET attempt = json_set(attempt, '$.attempts', 0)"),
     ("attempts.attempt", ByRecords, "UPDATE attempts SET attempt = json_set(attempt, '$.attempts', 9)"),
-    ("attempts.attempt", ByRecords, "UPDATE attempts SET attempt = json_set(attempt, '$.lastAt', '2027-01-01T00:00:00Z')"),
-    ("attempts.attempt", Not, "UPDATE attempts SET attempt = json_set(attempt, '$.nextAt', '2027-01-01T00:00:00Z')"),
+    (
+        "attempts.attempt",
+        ByRecords,
+        "UPDATE attempts SET attempt = json_set(attempt, '$.lastAt', '2027-01-01T00:00:00Z')",
+    ),
+    (
+        "attempts.attempt",
+        Not,
+        "UPDATE attempts SET attempt = json_set(attempt, '$.nextAt', '2027-01-01T00:00:00Z')",
+    ),
     ("cache.space", BySeal, "UPDATE cache SET space = 'other'"),
     ("cache.key", BySeal, "UPDATE cache SET key = 'other'"),
     ("cache.value", BySeal, "UPDATE cache SET value = replace(value, 'present', 'missing')"),
     ("cache.used_at", Not, "UPDATE cache SET used_at = used_at + 1"),
     ("checkpoint_keys.since", ByRecords, "UPDATE checkpoint_keys SET since = since + 1"),
     ("checkpoint_keys.key", ByRecords, "UPDATE checkpoint_keys SET key = 'none'"),
-    ("checkpoints.size", ByRecords, "UPDATE checkpoints SET size = size + 1 WHERE size = (SELECT max(size) FROM checkpoints)"),
+    (
+        "checkpoints.size",
+        ByRecords,
+        "UPDATE checkpoints SET size = size + 1 WHERE size = (SELECT max(size) FROM checkpoints)",
+    ),
     ("checkpoints.time", ByRecords, "UPDATE checkpoints SET time = '2025-01-01T00:00:00.000000Z'"),
     ("checkpoints.note", ByRecords, "UPDATE checkpoints SET note = replace(note, 'undrift', 'undrafts')"),
-    ("declarations.object", Not, "UPDATE declarations SET object = 'other'"),
-    ("declarations.declared", Not, "UPDATE declarations SET declared = json_set(declared, '$.directory', '/srv/forged')"),
+    ("declarations.object", BySeal, "UPDATE declarations SET object = 'other'"),
+    (
+        "declarations.declared",
+        BySeal,
+        "UPDATE declarations SET declared = json_set(declared, '$.directory', '/srv/forged')",
+    ),
     ("engines.object", BySeal, "UPDATE engines SET object = 'bank'"),
     ("engines.id", BySeal, "UPDATE engines SET id = 'B'"),
     ("engines.endpoint", BySeal, "UPDATE engines SET endpoint = 'tcp://10.0.0.5:2375'"),
@@ -74,42 +105,102 @@ const FORGERIES: &[Forgery] = &[
     ("images.last_good_at", BySeal, "UPDATE images SET last_good_at = '2026-03-01T10:00:00.000000Z'"),
     ("incidents.id", ByRecords, "UPDATE incidents SET id = '01KJM0K6G0ZZZZZZZZZZZZZZZZ' WHERE id = '@E'"),
     ("incidents.object", ByRecords, "UPDATE incidents SET object = 'bank' WHERE id = '@E'"),
-    ("incidents.opened_at", ByRecords, "UPDATE incidents SET opened_at = '2026-02-01T10:00:00.000000Z' WHERE id = '@E'"),
-    ("incidents.opened_at", ByRecords, "UPDATE incidents SET opened_at = '2026-02-01T10:00:00.000000Z' WHERE id = '@O'"),
-    ("incidents.closed_at", ByRecords, "UPDATE incidents SET closed_at = '2026-03-01T10:00:00.000000Z' WHERE id = '@E'"),
-    ("incidents.closed_at", ByRecords, "UPDATE incidents SET closed_at = '2026-03-02T10:00:00.000000Z' WHERE id = '@S'"),
+    (
+        "incidents.opened_at",
+        ByRecords,
+        "UPDATE incidents SET opened_at = '2026-02-01T10:00:00.000000Z' WHERE id = '@E'",
+    ),
+    (
+        "incidents.opened_at",
+        ByRecords,
+        "UPDATE incidents SET opened_at = '2026-02-01T10:00:00.000000Z' WHERE id = '@O'",
+    ),
+    (
+        "incidents.closed_at",
+        ByRecords,
+        "UPDATE incidents SET closed_at = '2026-03-01T10:00:00.000000Z' WHERE id = '@E'",
+    ),
+    (
+        "incidents.closed_at",
+        ByRecords,
+        "UPDATE incidents SET closed_at = '2026-03-02T10:00:00.000000Z' WHERE id = '@S'",
+    ),
     ("incidents.outcome", ByRecords, "UPDATE incidents SET outcome = 'Reconciled' WHERE id = '@S'"),
-    ("incidents.outcome", ByRecords, "UPDATE incidents SET outcome = 'Reconciled', closed_at = opened_at WHERE id = '@O'"),
+    (
+        "incidents.outcome",
+        ByRecords,
+        "UPDATE incidents SET outcome = 'Reconciled', closed_at = opened_at WHERE id = '@O'",
+    ),
     ("incidents.outcome", ByRecords, "UPDATE incidents SET outcome = NULL, closed_at = NULL WHERE id = '@B'"),
-    ("incidents.drift", ByRecords, "UPDATE incidents SET drift = replace(drift, 'ModuleMissing', 'NotRunning') WHERE id = '@E'"),
-    ("incidents.drift", ByRecords, "UPDATE incidents SET drift = replace(drift, 'api', 'db') WHERE id = '@O'"),
-    ("incidents.before", ByRecords, "UPDATE incidents SET before = '{\"image\":\"sha256:forged\"}' WHERE id = '@O'"),
+    (
+        "incidents.drift",
+        ByRecords,
+        "UPDATE incidents SET drift = replace(drift, 'ModuleMissing', 'NotRunning') WHERE id = '@E'",
+    ),
+    (
+        "incidents.drift",
+        ByRecords,
+        "UPDATE incidents SET drift = replace(drift, 'api', 'db') WHERE id = '@O'",
+    ),
+    (
+        "incidents.before",
+        ByRecords,
+        "UPDATE incidents SET before = '{\"image\":\"sha256:forged\"}' WHERE id = '@O'",
+    ),
     ("incidents.after", BySeal, "UPDATE incidents SET after = '{}' WHERE id = '@O'"),
     ("incidents.occurrences", ByRecords, "UPDATE incidents SET occurrences = 1 WHERE id = '@E'"),
     ("incidents.occurrences", ByRecords, "UPDATE incidents SET occurrences = 5 WHERE id = '@O'"),
-    ("incidents.since", ByRecords, "UPDATE incidents SET since = '2026-02-01T10:00:00.000000Z' WHERE id = '@E'"),
+    (
+        "incidents.since",
+        ByRecords,
+        "UPDATE incidents SET since = '2026-02-01T10:00:00.000000Z' WHERE id = '@E'",
+    ),
     ("incidents.since_seq", ByRecords, "UPDATE incidents SET since_seq = 0 WHERE id = '@E'"),
     ("incidents.since_seq", ByRecords, "UPDATE incidents SET since_seq = 99 WHERE id = '@O'"),
     ("incidents.earlier", BySeal, "UPDATE incidents SET earlier = '{}' WHERE id = '@S'"),
-    ("incidents.evidence", ByRecords, "UPDATE incidents SET evidence = (SELECT evidence FROM incidents WHERE id = '@S') WHERE id = '@E'"),
+    (
+        "incidents.evidence",
+        ByRecords,
+        "UPDATE incidents SET evidence = (SELECT evidence FROM incidents WHERE id = '@S') WHERE id = '@E'",
+    ),
     ("incidents.evidence", ByRecords, "DELETE FROM incidents WHERE id = '@S'"),
-    ("incidents.id", ByRecords, "DELETE FROM incidents WHERE id = '@S'; DELETE FROM seals WHERE row_key = '@S'"),
-    ("incidents.id", ByRecords, "INSERT INTO incidents SELECT '01KJM0K6G0ZZZZZZZZZZZZZZZZ', object, opened_at, closed_at, outcome, drift, before, after, occurrences, since, since_seq, earlier, evidence FROM incidents WHERE id = '@S'"),
+    (
+        "incidents.id",
+        ByRecords,
+        "DELETE FROM incidents WHERE id = '@S'; DELETE FROM seals WHERE row_key = '@S'",
+    ),
+    (
+        "incidents.id",
+        ByRecords,
+        "INSERT INTO incidents SELECT '01KJM0K6G0ZZZZZZZZZZZZZZZZ', object, opened_at, closed_at, outcome, drift, before, after, occurrences, since, since_seq, earlier, evidence FROM incidents WHERE id = '@S'",
+    ),
     ("ledgers.id", BySeal, "INSERT INTO ledgers VALUES ('latest', 1, 'x', '{}')"),
     ("ledgers.seq", BySeal, "INSERT INTO ledgers VALUES ('latest', 7, 'x', '{}')"),
     ("ledgers.hash", BySeal, "INSERT INTO ledgers VALUES ('latest', 1, 'y', '{}')"),
     ("ledgers.ledger", BySeal, "INSERT INTO ledgers VALUES ('latest', 1, 'x', '{\"a\":1}')"),
     ("looks.object", Not, "UPDATE looks SET object = 'bank'"),
     ("looks.at", Not, "UPDATE looks SET at = '2026-03-01T12:00:00.000000Z'"),
-    ("manifest_faults.object", Not, "UPDATE manifest_faults SET object = 'other'"),
-    ("manifest_faults.since", Not, "UPDATE manifest_faults SET since = '2026-01-01T12:00:00.000000Z'"),
-    ("manifest_faults.fault", Not, "UPDATE manifest_faults SET fault = 'none'"),
+    ("manifest_faults.object", BySeal, "UPDATE manifest_faults SET object = 'other'"),
+    ("manifest_faults.since", BySeal, "UPDATE manifest_faults SET since = '2026-01-01T12:00:00.000000Z'"),
+    ("manifest_faults.fault", BySeal, "UPDATE manifest_faults SET fault = 'none'"),
     ("objects.name", ByRecords, "UPDATE objects SET name = 'other'"),
     ("objects.recorded_at", ByRecords, "UPDATE objects SET recorded_at = '2026-01-01T12:00:00.000000Z'"),
     ("objects.object", BySeal, "UPDATE objects SET object = json_set(object, '$.status.attempts', 7)"),
-    ("objects.object", ByRecords, "UPDATE objects SET object = json_set(object, '$.status.incident', '01KJM0K6G0ZZZZZZZZZZZZZZZZ')"),
-    ("objects.object", ByRecords, "UPDATE objects SET object = json_set(object, '$.status.observedGeneration', 7)"),
-    ("objects.object", ByRecords, "UPDATE objects SET object = json_set(object, '$.status.conditions[0].status', 'True')"),
+    (
+        "objects.object",
+        ByRecords,
+        "UPDATE objects SET object = json_set(object, '$.status.incident', '01KJM0K6G0ZZZZZZZZZZZZZZZZ')",
+    ),
+    (
+        "objects.object",
+        ByRecords,
+        "UPDATE objects SET object = json_set(object, '$.status.observedGeneration', 7)",
+    ),
+    (
+        "objects.object",
+        ByRecords,
+        "UPDATE objects SET object = json_set(object, '$.status.conditions[0].status', 'True')",
+    ),
     ("objects.object", ByRecords, "UPDATE objects SET object = json_set(object, '$.metadata.name', 'bank')"),
     ("open_steps.intent", ByRecords, "UPDATE open_steps SET intent = 1"),
     ("open_steps.step", ByRecords, "UPDATE open_steps SET step = '\"Restart\"'"),
@@ -125,7 +216,11 @@ const FORGERIES: &[Forgery] = &[
     ("recent_steps.kind", ByRecords, "UPDATE recent_steps SET kind = '\"Restart\"'"),
     ("recent_steps.at", ByRecords, "UPDATE recent_steps SET at = '2026-03-01T09:30:00.000000Z'"),
     ("recent_steps.beyond", ByRecords, "UPDATE recent_steps SET beyond = '{}'"),
-    ("recent_steps.intent", ByRecords, "INSERT INTO recent_steps SELECT 1, project, service, object, generation, kind, at, beyond FROM recent_steps"),
+    (
+        "recent_steps.intent",
+        ByRecords,
+        "INSERT INTO recent_steps SELECT 1, project, service, object, generation, kind, at, beyond FROM recent_steps",
+    ),
     ("seals.table_name", BySeal, "UPDATE seals SET table_name = 'x' WHERE table_name = 'images'"),
     ("seals.row_key", BySeal, "UPDATE seals SET row_key = 'x' WHERE table_name = 'images'"),
     ("seals.seal", BySeal, "UPDATE seals SET seal = 'x' WHERE table_name = 'images'"),
@@ -150,8 +245,12 @@ const FORGERIES: &[Forgery] = &[
     ("trail_origin.origin", ByRecords, "UPDATE trail_origin SET origin = 'undrift/x/y'"),
     ("tree_nodes.level", ByRecords, "UPDATE tree_nodes SET level = 60 WHERE level = 1 AND place = 0"),
     ("tree_nodes.place", ByRecords, "UPDATE tree_nodes SET place = 60 WHERE level = 1 AND place = 0"),
-    ("tree_nodes.hash", ByRecords, "UPDATE tree_nodes SET hash = randomblob(32) WHERE level = 1 AND place = 0"),
-    ("verified_from.object", ByRecords, "UPDATE verified_from SET object = 'other'"),
+    (
+        "tree_nodes.hash",
+        ByRecords,
+        "UPDATE tree_nodes SET hash = randomblob(32) WHERE level = 1 AND place = 0",
+    ),
+    ("verified_from.object", ByRecords, "UPDATE verified_from SET object = 'other' WHERE object = 'bank'"),
     ("verified_from.digests", BySeal, "UPDATE verified_from SET digests = 'null'"),
 ];
 
@@ -181,11 +280,18 @@ struct Incidents {
 fn about(object: &str, kind: AuditKind, incident: &str) -> NewRecord {
     let evidence = json!({ "layer": "artifact", "reason": "ModuleMissing", "message": "no workflow" });
     let incident = Some(incident.to_owned());
-    NewRecord { object: Some(object.into()), service: Some("api".into()), incident, evidence, ..NewRecord::of(kind) }
+    NewRecord {
+        object: Some(object.into()),
+        service: Some("api".into()),
+        incident,
+        evidence,
+        ..NewRecord::of(kind)
+    }
 }
 
 fn open(store: &Store, object: &str, again: Option<&str>) -> String {
-    let drift = json!({ "api": { "layer": "artifact", "reason": "ModuleMissing", "message": "no workflow" } });
+    let drift =
+        json!({ "api": { "layer": "artifact", "reason": "ModuleMissing", "message": "no workflow" } });
     let before = json!({ "services": [], "at": store.now() });
     let new = NewIncident { object, at: store.now(), drift: &drift, before: &before };
     let id = store.open_incident(new, again).unwrap().id;
@@ -302,7 +408,10 @@ fn found(home: &Path) -> Vec<String> {
 /// Seals every row as it is now, as whoever has the folder's key can.
 fn seal_anew(home: &Path) {
     testing::raw(home).execute("DELETE FROM seals", []).unwrap();
-    Store::open(home, "a forger".into()).unwrap().seal_all();
+    let store = Store::open(home, "a forger".into()).unwrap();
+    store.seal_all();
+    let key = store.digest_key().unwrap().clone();
+    store.write("seal the cache", |change| cache::seal_cache_in(change, &key)).unwrap();
 }
 
 /// Which of these forgeries have another result than they should, in words.
@@ -339,7 +448,9 @@ fn contents(home: &Path, column: &str) -> Vec<String> {
     let mut query = db.prepare(&format!("SELECT * FROM {table}")).unwrap();
     let columns = query.column_count();
     let rows = query.query_map([], |row| {
-        (0..columns).map(|at| row.get_ref(at).map(|value| format!("{value:?}"))).collect::<rusqlite::Result<String>>()
+        (0..columns)
+            .map(|at| row.get_ref(at).map(|value| format!("{value:?}")))
+            .collect::<rusqlite::Result<String>>()
     });
     let mut rows: Vec<String> = rows.unwrap().collect::<rusqlite::Result<_>>().unwrap();
     rows.sort();
@@ -356,7 +467,10 @@ fn every_column_of_the_schema_has_a_forgery() {
         query.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
     let forged: BTreeSet<String> =
         FORGERIES.iter().chain(OF_SEGMENTS).map(|(column, ..)| (*column).to_owned()).collect();
-    assert_eq!(forged, columns, "a new column is covered by the records, by a seal, or listed as not covered");
+    assert_eq!(
+        forged, columns,
+        "a new column is covered by the records, by a seal, or listed as not covered"
+    );
 }
 
 #[test]

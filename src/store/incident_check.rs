@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use super::{
-    contradiction::Contradiction, ledger::Check, recorded_incident::{Mark, RecordedIncident}, segment::Segment,
+    contradiction::Contradiction,
+    ledger::Check,
+    recorded_incident::{Mark, RecordedIncident},
+    segment::Segment,
     trail::{StoredRecord, number},
 };
 use crate::api::AuditKind;
@@ -26,7 +29,7 @@ pub(super) struct IncidentCheck<'d> {
     found: Vec<Contradiction>,
     /// How many there are more.
     more: usize,
-    /// By object, the record with which its last incident that is over began, unless that was an earlier one again.
+    /// By object, the record with which an earlier incident began: the last one that is over and came once.
     over: BTreeMap<String, Mark>,
     /// The time of the last record, and the number of the last one with an earlier time than the one before: a clock was set back.
     clock: (String, u64),
@@ -38,7 +41,17 @@ pub(super) struct IncidentCheck<'d> {
 
 impl<'d> IncidentCheck<'d> {
     pub(super) const fn of(db: &'d Connection) -> Self {
-        Self { db, last: BTreeMap::new(), rows: 0, found: Vec::new(), more: 0, over: BTreeMap::new(), clock: (String::new(), 0), unlisted: String::new(), error: None }
+        Self {
+            db,
+            last: BTreeMap::new(),
+            rows: 0,
+            found: Vec::new(),
+            more: 0,
+            over: BTreeMap::new(),
+            clock: (String::new(), 0),
+            unlisted: String::new(),
+            error: None,
+        }
     }
 
     /// What differs, each as a sentence without its full stop.
@@ -100,15 +113,12 @@ impl<'d> IncidentCheck<'d> {
         if self.last.get(object).is_some_and(|last| last.id != id)
             && let Some(over) = self.last.remove(object)
         {
-            match over.over_since() {
-                Some(began) => drop(self.over.insert(object.to_owned(), began.clone())),
-                None => drop(self.over.remove(object)),
+            if let Some(began) = over.over_since() {
+                self.over.insert(object.to_owned(), began.clone());
             }
             self.compare(&over);
         }
-        self.last
-            .entry(object.to_owned())
-            .or_insert_with(|| RecordedIncident::new(id, object, stored))
+        self.last.entry(object.to_owned()).or_insert_with(|| RecordedIncident::new(id, object, stored))
     }
 }
 

@@ -22,6 +22,20 @@ impl Store {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn open_incident(&self, new: NewIncident<'_>, again: Option<&str>) -> Result<Incident> {
+        self.open_incident_with(new, again, &[])
+    }
+
+    /// The same with the records of its first drifts, in one transaction: a kill can leave neither without the other. If one is
+    /// already open, the records are not written.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn open_incident_with(
+        &self,
+        new: NewIncident<'_>,
+        again: Option<&str>,
+        drifts: &[NewRecord],
+    ) -> Result<Incident> {
         let action = "open an incident";
         self.write(action, |change| {
             let select = format!("{SELECT} WHERE object = ?1 ORDER BY rowid DESC LIMIT 1");
@@ -40,6 +54,10 @@ impl Store {
             }
             let opened = parse(change.query_row(&select, [new.object], read_row).map_err(failed(action))?)?;
             self.seal_in(change, SealedTable::Incident, &opened.id)?;
+            for drift in drifts {
+                let (object, incident) = (Some(new.object.to_owned()), Some(opened.id.clone()));
+                self.append_in(change, &NewRecord { object, incident, ..drift.clone() })?;
+            }
             Ok(opened)
         })
     }

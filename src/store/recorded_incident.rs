@@ -195,9 +195,8 @@ impl RecordedIncident {
             let at = i64::try_from(opened).ok().and_then(Time::from_timestamp_millis);
             at.map(stamp).unwrap_or_default()
         };
-        (!is_same && row.opened_at != self.earliest).then(|| {
-            self.contradiction_by(self.first, "opened_at", row.opened_at.clone(), recorded())
-        })
+        (!is_same && row.opened_at != self.earliest)
+            .then(|| self.contradiction_by(self.first, "opened_at", row.opened_at.clone(), recorded()))
     }
 
     /// Its end. Whether an open one is open, its sum says: see `agreement`.
@@ -212,8 +211,7 @@ impl RecordedIncident {
             None => (self.began_at(row)..=end.time.as_str()).contains(&shown),
         };
         let recorded = listed.closed_at.clone().unwrap_or_else(|| end.time.clone());
-        (!is_same && shown != end.time)
-            .then(|| self.contradiction("closed_at", shown.to_owned(), recorded))
+        (!is_same && shown != end.time).then(|| self.contradiction("closed_at", shown.to_owned(), recorded))
     }
 
     /// When its last occurrence began, by its row.
@@ -231,8 +229,7 @@ impl RecordedIncident {
     fn since(&self, row: &IncidentRow) -> Option<Contradiction> {
         let Some(shown) = row.since.as_deref() else {
             let is_first = self.before.is_none() || row.is_put_right();
-            return (!is_first)
-                .then(|| self.contradiction("since", or_none(None), self.began.time.clone()));
+            return (!is_first).then(|| self.contradiction("since", or_none(None), self.began.time.clone()));
         };
         let listed = self.end.as_ref().and_then(|(_, _, listed)| listed.since.as_deref());
         let before = self.before.as_ref().map_or("", |end| &end.time);
@@ -249,8 +246,9 @@ impl RecordedIncident {
         let is_same = (first..self.began.seq).contains(&row.since_seq)
             || row.since_seq == 0 && row.is_put_right() && !self.is_open();
         let recorded = || format!("from {first} to {}", self.began.seq.saturating_sub(1));
-        (!is_same)
-            .then(|| self.contradiction_by(self.began.seq, "since_seq", row.since_seq.to_string(), recorded()))
+        (!is_same).then(|| {
+            self.contradiction_by(self.began.seq, "since_seq", row.since_seq.to_string(), recorded())
+        })
     }
 
     fn drift(&self, row: &IncidentRow) -> Option<Contradiction> {

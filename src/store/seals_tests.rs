@@ -28,6 +28,12 @@ fn of_object(kind: AuditKind, incident: Option<&str>) -> NewRecord {
     }
 }
 
+fn object() -> crate::api::Object {
+    let mut object = testing::object();
+    object.status.observed_generation = 1;
+    object
+}
+
 /// A state with a row of each kind: a reconciled object, and one closed incident.
 fn state() -> (TempDir, Store, Incident) {
     let (home, store) = testing::store();
@@ -41,7 +47,7 @@ fn state() -> (TempDir, Store, Incident) {
     };
     let (at, outcome) = (testing::start(), IncidentOutcome::Reconciled);
     store.end_incident(&incident.id, at, outcome, Some(before), &end).unwrap();
-    store.save_object(&testing::object()).unwrap();
+    store.save_object(&object()).unwrap();
     store
         .save_image(&ImageKnowledge {
             id: IMAGE.into(),
@@ -90,8 +96,8 @@ fn a_status_that_undrift_has_not_written_counts_as_not_there() {
         let (_home, store) =
             left_after(alter, "the recorded status of ai-backoffice is not as undrift wrote");
         assert_eq!(store.object(OBJECT).unwrap(), None, "{alter}");
-        assert!(store.save_object(&testing::object()).unwrap());
-        assert_eq!((store.object(OBJECT).unwrap(), found(&store)), (Some(testing::object()), vec![]));
+        assert!(store.save_object(&object()).unwrap());
+        assert_eq!((store.object(OBJECT).unwrap(), found(&store)), (Some(object()), vec![]));
     }
     let (_home, store) = left_after("DELETE FROM objects", "the recorded status of ai-backoffice is gone");
     assert_eq!(store.object(OBJECT).unwrap(), None);
@@ -151,7 +157,8 @@ fn an_altered_ended_incident_is_read_from_the_trail_alone() {
         assert_eq!(store.last_incident(OBJECT).unwrap().unwrap().before, json!({}), "{alter}");
     }
     let (_home, store) = left_after("DELETE FROM incidents", "in the table of incidents is gone");
-    assert_eq!(store.last_incident(OBJECT).unwrap(), None);
+    let incident = store.last_incident(OBJECT).unwrap().unwrap();
+    assert_eq!((incident.outcome, incident.before), (Some(IncidentOutcome::Reconciled), json!({})));
 }
 
 #[test]
@@ -167,13 +174,11 @@ fn an_incident_that_is_open_goes_on_without_what_a_stranger_wrote() {
         assert_eq!(found(&store), [""; 0]);
         testing::tamper(home.path(), &format!("{alter} WHERE id = '{}'", open.id));
         let what = found(&store);
-        assert_eq!(
-            what,
-            [format!(
-                "the incident {} of {OBJECT} is not in the table of incidents as undrift wrote it",
-                open.id
-            )]
+        let expected = format!(
+            "the incident {} of {OBJECT} is not in the table of incidents as undrift wrote it",
+            open.id
         );
+        assert!(what.contains(&expected), "{what:?}");
         store.agree_with_trail(OBJECT, now()).unwrap();
         assert_eq!(found(&store), [""; 0], "{alter}");
         let goes_on = store.current_incident(OBJECT).unwrap().unwrap();

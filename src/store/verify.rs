@@ -88,7 +88,8 @@ impl Store {
             keys => (keys?, None),
         };
         let tree = TreeCheck::of(&moment, keys, kept).map_err(failed(action))?;
-        let (mut ledger, mut check) = (Ledger::default(), ((SegmentCheck::of(&moment), tree), IncidentCheck::of(&moment)));
+        let (mut ledger, mut check) =
+            (Ledger::default(), ((SegmentCheck::of(&moment), tree), IncidentCheck::of(&moment)));
         ledger.walk(&moment, &mut check).map_err(failed(action))?;
         let ((segments, tree), incidents) = check;
         let found = of_chain(&moment, &ledger).map_err(failed(action))?;
