@@ -495,3 +495,49 @@ fn forged_segments_are_named() {
     let wrong = surprises(home.path(), OF_SEGMENTS, str::to_owned);
     assert_eq!(wrong, [""; 0], "{} of {}", wrong.len(), 2 * OF_SEGMENTS.len());
 }
+
+/// Replaces the rows of a table, and their seals, by those of an earlier copy of the state.
+fn put_back(home: &Path, earlier: &Path, table: &str) {
+    let earlier = earlier.display();
+    testing::tamper(
+        home,
+        &format!(
+            "ATTACH '{earlier}' AS earlier; DELETE FROM {table}; DELETE FROM seals WHERE table_name = '{table}';
+             INSERT INTO {table} SELECT * FROM earlier.{table};
+             INSERT INTO seals SELECT * FROM earlier.seals WHERE table_name = '{table}'"
+        ),
+    );
+}
+
+#[test]
+fn an_older_row_that_is_put_back_with_its_own_seal_is_named() {
+    let (home, store) = testing::store();
+    store.generation(OBJECT, "v1:sha256:a").unwrap();
+    let mut object = testing::object();
+    object.status.observed_generation = 1;
+    store.save_object(&object).unwrap();
+    let before = home.path().join("before.db");
+    store.backup(&before).unwrap();
+    let id = open(&store, OBJECT, None);
+    let within = home.path().join("within.db");
+    store.backup(&within).unwrap();
+    end(&store, OBJECT, &id, IncidentOutcome::Stalled);
+    object.status.incident = Some(id.clone());
+    store.save_object(&object).unwrap();
+    drop(store);
+    assert_eq!(found(home.path()), [""; 0]);
+    for (table, earlier, words) in [
+        (
+            "incidents",
+            &within,
+            format!("shows outcome none for the incident {id}, and by record 3 it is Stalled"),
+        ),
+        ("incidents", &before, format!("shows id nothing for the incident {id}")),
+        ("objects", &before, "the table objects shows recorded_at ".to_owned()),
+    ] {
+        let copy = copy_of(home.path());
+        put_back(copy.path(), earlier, table);
+        let what = found(copy.path());
+        assert!(what.len() == 1 && what[0].contains(&words), "{words}: {what:?}");
+    }
+}

@@ -31,10 +31,6 @@ pub(super) struct IncidentCheck<'d> {
     more: usize,
     /// By object, the record with which an earlier incident began: the last one that is over and came once.
     over: BTreeMap<String, Mark>,
-    /// The time of the last record, and the number of the last one with an earlier time than the one before: a clock was set back.
-    clock: (String, u64),
-    /// The time of the last intent that lists no steps of the last hour, as an earlier undrift wrote it.
-    unlisted: String,
     /// What keeps the rows from being read.
     error: Option<rusqlite::Error>,
 }
@@ -48,8 +44,6 @@ impl<'d> IncidentCheck<'d> {
             found: Vec::new(),
             more: 0,
             over: BTreeMap::new(),
-            clock: (String::new(), 0),
-            unlisted: String::new(),
             error: None,
         }
     }
@@ -92,20 +86,9 @@ impl<'d> IncidentCheck<'d> {
         self.last.get(object)
     }
 
-    /// The record with which the last incident of an object that is over began; `None` also if a clock was set back since.
+    /// The record with which the last incident of an object began that is over and came once.
     pub(super) fn last_over(&self, object: &str) -> Option<&Mark> {
-        let over = self.last(object).and_then(RecordedIncident::over_since).or_else(|| self.over.get(object));
-        over.filter(|began| self.is_steady_since(began.seq))
-    }
-
-    /// Whether every step that began after this time is listed by its intent.
-    pub(super) fn lists_steps_after(&self, time: &str) -> bool {
-        *time > *self.unlisted
-    }
-
-    /// Whether no record after this one has an earlier time than the one before it: no clock was set back.
-    pub(super) const fn is_steady_since(&self, seq: u64) -> bool {
-        seq >= self.clock.1
+        self.last(object).and_then(RecordedIncident::over_since).or_else(|| self.over.get(object))
     }
 
     /// The incident of a record that begins or ends an occurrence of it.
@@ -125,13 +108,6 @@ impl<'d> IncidentCheck<'d> {
 impl Check for IncidentCheck<'_> {
     fn record(&mut self, stored: &StoredRecord) -> Option<&'static str> {
         let record = &stored.record;
-        if record.time < self.clock.0 {
-            self.clock.1 = record.seq;
-        }
-        self.clock.0.clone_from(&record.time);
-        if record.kind == AuditKind::StepIntended.as_str() && !stored.evidence.contains("\"recentSteps\"") {
-            self.unlisted.clone_from(&record.time);
-        }
         let (Some(id), Some(object)) = (&record.incident, &record.object) else { return None };
         match AuditKind::named(&record.kind) {
             Some(AuditKind::DriftDetected) => self.entered(id, object, stored).drifts(stored),

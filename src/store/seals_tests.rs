@@ -339,3 +339,32 @@ fn what_is_written_of_an_incident_seals_nothing_that_somebody_has_written_into_i
         assert!(matches!(&error, StoreError::Altered(id) if *id == open.id), "{error}");
     }
 }
+
+#[test]
+fn a_removed_incident_is_put_back_in_its_place_and_an_inserted_one_removed() {
+    let (home, store, first) = state();
+    let at = now();
+    let second = testing::incident(&store, OBJECT, at, &json!({}), &json!({ "n": 1 }));
+    let end = of_object(AuditKind::Stalled, Some(&second.id));
+    store.end_incident(&second.id, at, IncidentOutcome::Stalled, None, &end).unwrap();
+    assert_eq!(found(&store), [""; 0]);
+    let alter = format!(
+        "DELETE FROM incidents WHERE id = '{}';
+         INSERT INTO incidents (id, object, opened_at, closed_at, outcome, drift, before)
+         SELECT '01KJM0K6G0ZZZZZZZZZZZZZZZZ', object, opened_at, closed_at, outcome, drift, before FROM incidents",
+        first.id
+    );
+    testing::tamper(home.path(), &alter);
+    let what = found(&store);
+    let unknown = "has the incident 01KJM0K6G0ZZZZZZZZZZZZZZZZ of ai-backoffice, and no record is of it";
+    assert!(what.iter().any(|what| what.contains(unknown)), "{what:?}");
+    store.agree_with_trail_in_all(now()).unwrap();
+    assert_eq!(found(&store), [""; 0]);
+    let ids = |incidents: Vec<Incident>| incidents.into_iter().map(|one| one.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.incidents(Some(OBJECT)).unwrap()), [second.id.clone(), first.id]);
+    assert_eq!(
+        store.last_incident(OBJECT).unwrap().unwrap().id,
+        second.id,
+        "the order of their opening stays"
+    );
+}
