@@ -347,6 +347,9 @@ fn a_removed_incident_is_put_back_in_its_place_and_an_inserted_one_removed() {
     let second = testing::incident(&store, OBJECT, at, &json!({}), &json!({ "n": 1 }));
     let end = of_object(AuditKind::Stalled, Some(&second.id));
     store.end_incident(&second.id, at, IncidentOutcome::Stalled, None, &end).unwrap();
+    let mut object = object();
+    object.status.incident = Some(second.id.clone());
+    store.save_object(&object).unwrap();
     assert_eq!(found(&store), [""; 0]);
     let alter = format!(
         "DELETE FROM incidents WHERE id = '{}';
