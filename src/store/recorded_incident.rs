@@ -24,7 +24,7 @@ use ulid::Ulid;
 use super::{
     contradiction::{Contradiction, or_none},
     difference::NO_EVIDENCE,
-    incident_evidence::{EvidenceTexts, read_evidence},
+    incident_evidence::EvidenceTexts,
     time::stamp,
     trail::{StoredRecord, number},
 };
@@ -46,7 +46,7 @@ pub(super) struct IncidentEnd {
     closed_at: Option<String>,
     /// When its last occurrence began.
     since: Option<String>,
-    /// See [`digest`].
+    /// See [`IncidentRow::digest`].
     row_digest: Option<String>,
 }
 
@@ -268,12 +268,12 @@ impl RecordedIncident {
     fn evidence(&self, row: &IncidentRow) -> Option<Contradiction> {
         let (_, _, listed) = self.end.as_ref()?;
         let recorded = listed.row_digest.as_ref()?;
-        let shown = row.texts.as_ref().map(|texts| digest(&row.drift, texts));
-        if row.is_put_right() || row.closed_at.is_none() || shown.as_ref() == Some(recorded) {
+        let shown = row.digest();
+        if row.is_put_right() || row.closed_at.is_none() || shown == *recorded {
             return None;
         }
-        let shown = format!("of digest {}", or_none(shown.as_deref()));
-        Some(self.contradiction("drift, before, after or earlier", shown, format!("of digest {recorded}")))
+        let (shown, recorded) = (format!("of digest {shown}"), format!("of digest {recorded}"));
+        Some(self.contradiction("drift, before, after or earlier", shown, recorded))
     }
 }
 
@@ -281,6 +281,12 @@ impl Mark {
     fn of(record: &StoredRecord) -> Self {
         Self { seq: record.record.seq, time: record.record.time.clone() }
     }
+}
+
+/// The evidence of an incident as its row has it.
+enum Evidence {
+    Packed(Vec<u8>),
+    Texts(EvidenceTexts),
 }
 
 /// A row of the table of incidents.
@@ -293,8 +299,7 @@ struct IncidentRow {
     occurrences: i64,
     since: Option<String>,
     since_seq: u64,
-    /// `None` if they cannot be read.
-    texts: Option<EvidenceTexts>,
+    evidence: Evidence,
 }
 
 impl IncidentRow {
@@ -314,33 +319,39 @@ impl IncidentRow {
             occurrences: row.get(5)?,
             since: row.get(6)?,
             since_seq: number(row.get(7)?),
-            texts: read_evidence(row, 8)?.ok(),
+            evidence: match row.get(11)? {
+                Some(packed) => Evidence::Packed(packed),
+                None => {
+                    let (before, after, earlier) = (row.get(8)?, row.get(9)?, row.get(10)?);
+                    Evidence::Texts(EvidenceTexts { before, after, earlier })
+                }
+            },
         })
     }
 
     /// Whether it was put right from the records, and has no evidence.
     fn is_put_right(&self) -> bool {
-        let is_empty = |texts: &EvidenceTexts| {
-            texts.before == NO_EVIDENCE && texts.after.is_none() && texts.earlier.is_none()
-        };
-        self.texts.as_ref().is_some_and(is_empty)
+        let Evidence::Texts(EvidenceTexts { before, after, earlier }) = &self.evidence else { return false };
+        before == NO_EVIDENCE && after.is_none() && earlier.is_none()
     }
-}
 
-/// The digest of what of an ended incident's row no other record says: SHA-256 in lower-case hexadecimal over the drift, a line
-/// break, and the evidence as JSON with the keys `after`, `before` and `earlier`, each as the row has its text.
-pub(super) fn digest(drift: &str, texts: &EvidenceTexts) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(drift);
-    hasher.update("\n");
-    hasher.update(texts.to_json());
-    hex::encode(hasher.finalize())
+    /// The digest of what no other record says of the row once it is closed: SHA-256 in lower-case hexadecimal over the drift, a
+    /// line break, and the evidence as the row has it, which is packed; where it is not, as JSON.
+    fn digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        hasher.update(&self.drift);
+        hasher.update("\n");
+        match &self.evidence {
+            Evidence::Packed(packed) => hasher.update(packed),
+            Evidence::Texts(texts) => hasher.update(texts.to_json()),
+        }
+        hex::encode(hasher.finalize())
+    }
 }
 
 /// What the record of an incident's end lists of its row, which is closed and packed.
 pub(super) fn listed_of(db: &Connection, id: &str) -> rusqlite::Result<Option<serde_json::Value>> {
     let Some(row) = IncidentRow::of(db, id)? else { return Ok(None) };
     let since = row.since.as_ref().unwrap_or(&row.opened_at);
-    let digest = row.texts.as_ref().map(|texts| digest(&row.drift, texts));
-    Ok(Some(json!({ "closedAt": row.closed_at, "since": since, "rowDigest": digest })))
+    Ok(Some(json!({ "closedAt": row.closed_at, "since": since, "rowDigest": row.digest() })))
 }
