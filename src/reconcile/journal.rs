@@ -57,11 +57,14 @@ impl Journal<'_> {
                 return Ok(());
             }
             snapshot.history.incident = Some(self.begin_incident(snapshot, &drifts, last.as_ref())?);
+            drifts.iter().for_each(|(service, drift)| self.report_drift(service, drift, events));
+            return Ok(());
         }
         self.record_drifts(snapshot, &drifts, events)
     }
 
-    /// A new incident, or the last one again: see [`EndedIncident::recurs`].
+    /// A new incident, or the last one again: see [`EndedIncident::recurs`]. Its drifts are recorded with it, so that the trail
+    /// tells every incident.
     fn begin_incident(
         self,
         snapshot: &Snapshot<'_>,
@@ -74,7 +77,10 @@ impl Journal<'_> {
         let new = NewIncident { object: self.object, at: snapshot.now, drift: &drift, before: &evidence };
         let within = decide::healthy_period(&snapshot.desired.object.spec.reconcile);
         let again = last.filter(|last| last.recurs(drifts, snapshot.now, within));
-        let incident = self.store.open_incident(new, again.map(|last| last.id.as_str()))?;
+        let records: Vec<NewRecord> =
+            drifts.iter().map(|(service, drift)| drift_record(snapshot, service, drift)).collect();
+        let again = again.map(|last| last.id.as_str());
+        let incident = self.store.open_incident_with(new, again, &records)?;
         // Before anything is logged about it.
         tracing::Span::current().record("incident", incident.id.as_str());
         Ok(OpenIncident {
@@ -99,15 +105,16 @@ impl Journal<'_> {
             {
                 continue;
             }
-            let seen = snapshot.observed.service(service);
-            let record = NewRecord::drift_detected(service, drift);
-            let record = record.with(json!({ "observed": seen, "git": snapshot.git }));
-            self.append(snapshot, record)?;
-            // Only after it is recorded: if it cannot be, every observation finds it again.
-            events(self.object, Event::DriftDetected { service: service.clone(), drift: drift.clone() });
-            tracing::info!(service, layer = %drift.layer, reason = %drift.reason, "drift");
+            self.append(snapshot, drift_record(snapshot, service, drift))?;
+            self.report_drift(service, drift, events);
         }
         Ok(())
+    }
+
+    /// Only after it is recorded: if it cannot be, every observation finds it again.
+    fn report_drift(self, service: &str, drift: &Drift, events: &EventSink) {
+        events(self.object, Event::DriftDetected { service: service.to_owned(), drift: drift.clone() });
+        tracing::info!(service, layer = %drift.layer, reason = %drift.reason, "drift");
     }
 
     /// The intent, with the attempts that it begins, on disk before the step; with the state or exit of the containers that
@@ -205,6 +212,11 @@ impl Journal<'_> {
         self.store.end_incident(&incident.id, snapshot.now, outcome, Some(json!(status)), &record)?;
         Ok(())
     }
+}
+
+fn drift_record(snapshot: &Snapshot<'_>, service: &str, drift: &Drift) -> NewRecord {
+    let seen = snapshot.observed.service(service);
+    NewRecord::drift_detected(service, drift).with(json!({ "observed": seen, "git": snapshot.git }))
 }
 
 /// The evidence from before the first step, renewed for services whose containers someone else has replaced since the incident

@@ -36,6 +36,31 @@ pub(super) fn readable_attempts_in(db: &Connection, object: &str) -> Result<Vec<
     Ok(found)
 }
 
+/// A row of the table, with its key.
+pub(super) struct StoredAttempt {
+    pub(super) object: String,
+    pub(super) service: String,
+    /// `None` if it cannot be parsed.
+    pub(super) attempt: Option<Attempt>,
+    /// Whether the key is that of the attempt.
+    pub(super) is_of_its_row: bool,
+}
+
+/// All rows.
+pub(super) fn attempts_as_stored_in(db: &Connection) -> Result<Vec<StoredAttempt>> {
+    let action = "read the attempts";
+    let select = "SELECT object, service, layer, reason, source_digest, attempt FROM attempts ORDER BY 1, 2";
+    let mut query = db.prepare_cached(select).map_err(failed(action))?;
+    let rows = query.query_map([], |row| {
+        let columns: [String; 5] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
+        let attempt: Option<Attempt> = serde_json::from_str(&row.get::<_, String>(5)?).ok();
+        let is_of_its_row = attempt.as_ref().is_some_and(|attempt| key(attempt) == columns);
+        let [object, service, ..] = columns;
+        Ok(StoredAttempt { object, service, attempt, is_of_its_row })
+    });
+    rows.map_err(failed(action))?.collect::<rusqlite::Result<_>>().map_err(failed(action))
+}
+
 /// [`save_attempt`](Store::save_attempt), as part of a larger transaction.
 pub(super) fn save_attempt_in(change: &Transaction<'_>, attempt: &Attempt) -> Result<()> {
     let (text, [object, service, layer, reason, source]) = (text(attempt)?, key(attempt));

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::{
     Store,
+    contradiction::Contradiction,
     error::{Result, failed},
     steps::signed,
     trail::number,
@@ -62,6 +63,35 @@ pub(super) fn last_key_in(db: &Connection) -> rusqlite::Result<Option<VerifierKe
     let mut query = db.prepare_cached("SELECT key FROM checkpoint_keys ORDER BY since DESC LIMIT 1")?;
     let key: Option<String> = query.query_row([], |row| row.get(0)).optional()?;
     Ok(key.and_then(|key| key.parse().ok()))
+}
+
+/// The keys on record that signed no checkpoint from where they are said to be in use, and an origin that is missing.
+pub(super) fn contradictions_in(db: &Connection) -> rusqlite::Result<Vec<Contradiction>> {
+    let select =
+        "SELECT since, checkpoint_keys.key, note FROM checkpoint_keys LEFT JOIN checkpoints ON size = since";
+    let mut query = db.prepare_cached(select)?;
+    let rows = query.query_map([], |row| {
+        Ok((number(row.get(0)?), row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?))
+    })?;
+    let mut found = Vec::new();
+    for row in rows {
+        let (since, key, note) = row?;
+        let note = note.and_then(|note| note.parse::<SignedNote>().ok());
+        let is_its =
+            key.parse::<VerifierKey>().is_ok_and(|key| note.is_some_and(|note| note.verify(&key).is_ok()));
+        let row = format!("the checkpoint of {since} records");
+        let contradiction =
+            Contradiction { table: "checkpoint_keys", row, field: "the key", shown: key, recorded: None };
+        found.extend((!is_its).then_some(contradiction));
+    }
+    let checkpoints: u64 =
+        db.query_row("SELECT count(*) FROM checkpoints", [], |row| row.get(0).map(number))?;
+    if checkpoints > 0 && origin_in(db)?.is_none() {
+        let (row, shown) = ("the trail".to_owned(), "none".to_owned());
+        let field = "the origin";
+        found.push(Contradiction { table: "trail_origin", row, field, shown, recorded: None });
+    }
+    Ok(found)
 }
 
 /// Records the key that signs the checkpoint of this size, if the last one was another.

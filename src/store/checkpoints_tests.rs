@@ -106,7 +106,9 @@ fn rewritten(from: u64, records: u64) -> (TempDir, Store, String) {
     }
     testing::tamper(
         other.path(),
-        &format!("UPDATE trail_origin SET origin = '{origin}'; DELETE FROM checkpoints"),
+        &format!(
+            "UPDATE trail_origin SET origin = '{origin}'; DELETE FROM checkpoints; DELETE FROM checkpoint_keys"
+        ),
     );
     (other, forged, note)
 }
@@ -164,7 +166,9 @@ fn cut_off() -> (TempDir, Store, String) {
     }
     testing::tamper(
         other.path(),
-        &format!("UPDATE trail_origin SET origin = '{origin}'; DELETE FROM checkpoints"),
+        &format!(
+            "UPDATE trail_origin SET origin = '{origin}'; DELETE FROM checkpoints; DELETE FROM checkpoint_keys"
+        ),
     );
     (other, cut, note)
 }
@@ -237,7 +241,10 @@ fn a_trail_without_a_tree_grows_one_in_portions_and_has_no_checkpoint_before_it_
     let before: Vec<String> =
         checkpoints_in(&store.db()).unwrap().into_iter().map(|(_, note)| note).collect();
     let whole = head(&StoredNodes(&store.db()), 10).unwrap();
-    testing::tamper(home.path(), "DELETE FROM tree_nodes; DELETE FROM checkpoints");
+    testing::tamper(
+        home.path(),
+        "DELETE FROM tree_nodes; DELETE FROM checkpoints; DELETE FROM checkpoint_keys",
+    );
     assert_eq!(what(store.verify().unwrap()), "whole", "a tree that is not there yet is no difference");
     let grown = store.write("test", |change| {
         let grown = [4, 4, 4].map(|portion| crate::store::tree::grow_by(change, 10, portion).unwrap());

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{
     RecordFilter, Store,
     error::{Result, StoreError, failed},
+    seals::{SealedTable, is_sealed_in},
 };
 use crate::api::{AuditKind, Desired, ManifestChange, RecordReader};
 
@@ -28,7 +29,8 @@ impl Store {
                  ON CONFLICT (object) DO UPDATE SET declared = excluded.declared",
                 params![object, declared],
             );
-            written.map(drop).map_err(failed(action))
+            written.map_err(failed(action))?;
+            self.seal_in(change, SealedTable::Declaration, object)
         })
     }
 
@@ -40,11 +42,12 @@ impl Store {
         let action = "forget a declaration";
         self.write(action, |change| {
             let written = change.execute("DELETE FROM declarations WHERE object = ?1", [object]);
-            written.map(drop).map_err(failed(action))
+            written.map_err(failed(action))?;
+            self.seal_in(change, SealedTable::Declaration, object)
         })
     }
 
-    /// The kept declarations, by object name. One that cannot be read, or whose spec is not the last one in the trail, is
+    /// The kept declarations, by object name. One that somebody else wrote, that cannot be read, or whose spec is not the last one in the trail, is
     /// skipped with a line in the log: undrift acts on nothing that the trail does not record.
     ///
     /// # Errors
@@ -60,6 +63,13 @@ impl Store {
         };
         let mut declared = Vec::new();
         for (object, text) in rows {
+            if self.is_declaration_altered(&object)? {
+                tracing::error!(
+                    object,
+                    "what it was declared as last was altered, and not by undrift: it counts as missing"
+                );
+                continue;
+            }
             match serde_json::from_str::<Desired>(&text) {
                 Err(error) => tracing::warn!(object, %error, "what it was declared as last cannot be read"),
                 Ok(desired) => match self.recorded_digest(&object) {
@@ -75,6 +85,12 @@ impl Store {
             }
         }
         Ok(declared)
+    }
+
+    /// Whether somebody else wrote the row; false if this user may not read the key.
+    fn is_declaration_altered(&self, object: &str) -> Result<bool> {
+        let Some(key) = &self.key else { return Ok(false) };
+        Ok(is_sealed_in(&self.db(), key, SealedTable::Declaration, object)? == Some(false))
     }
 
     /// The digest of the object's last spec in the trail.

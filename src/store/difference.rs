@@ -224,6 +224,8 @@ impl Unsealed {
             SealedTable::Status => "DELETE FROM objects WHERE name = ?1 AND ?2 IS NOT NULL",
             SealedTable::Image => "DELETE FROM images WHERE id = ?1 AND ?2 IS NOT NULL",
             SealedTable::Engine => "DELETE FROM engines WHERE object = ?1 AND ?2 IS NOT NULL",
+            SealedTable::Declaration => "DELETE FROM declarations WHERE object = ?1 AND ?2 IS NOT NULL",
+            SealedTable::ManifestFault => "DELETE FROM manifest_faults WHERE object = ?1 AND ?2 IS NOT NULL",
             SealedTable::Ledger => "DELETE FROM ledgers WHERE id = ?1 AND ?2 IS NOT NULL",
             SealedTable::Incident => return self.take_back_incident(change, now),
         };
@@ -232,9 +234,14 @@ impl Unsealed {
 
     fn take_back_incident(&self, change: &Transaction<'_>, now: Time) -> Result<()> {
         let IncidentOutline { object, began, end, ends } = IncidentOutline::of(change, &self.key)?;
+        if object.is_none() {
+            // No record is of it: undrift never opened it.
+            let remove = "DELETE FROM incidents WHERE id = ?1";
+            return change.execute(remove, [&self.key]).map(drop).map_err(failed(ACTION));
+        }
         let (closed_at, outcome) = end.unzip();
         let row = params![self.key, stamp(now), object, began, closed_at, outcome, ends];
-        change.execute(END, row).map(drop).map_err(failed(ACTION))
+        change.execute(if self.gone { PUT_BACK } else { END }, row).map(drop).map_err(failed(ACTION))
     }
 }
 
@@ -244,6 +251,14 @@ const END: &str = "
         outcome = coalesce(?6, 'Stalled'), occurrences = max(1, ?7),
         drift = '{}', before = '{}', after = NULL, since = NULL, since_seq = 0, earlier = NULL, evidence = NULL
     WHERE id = ?1";
+
+/// The same, where its row is gone. It takes the place of its row among those of earlier and later incidents: the order of the
+/// rows is that in which they were opened, and IDs sort in the same way. Where that place is taken, it stays gone.
+const PUT_BACK: &str = "
+    INSERT INTO incidents (rowid, id, object, opened_at, closed_at, outcome, drift, before, occurrences)
+    SELECT place, ?1, ?3, coalesce(?4, ?2), coalesce(?5, ?2), coalesce(?6, 'Stalled'), '{}', '{}', max(1, ?7)
+    FROM (SELECT 1 + coalesce((SELECT max(rowid) FROM incidents WHERE id < ?1), 0) AS place)
+    WHERE NOT EXISTS (SELECT 1 FROM incidents WHERE rowid = place OR id = ?1)";
 
 /// What the records say of an incident as a whole.
 #[derive(Default)]
@@ -286,6 +301,8 @@ impl fmt::Display for Unsealed {
             SealedTable::Image => write!(f, "what is known of the image {key}")?,
             SealedTable::VerifiedFrom => write!(f, "what {key} was verified from")?,
             SealedTable::Engine => write!(f, "the engine that {key} was seen on")?,
+            SealedTable::Declaration => write!(f, "what {key} was declared as last")?,
+            SealedTable::ManifestFault => write!(f, "what is wrong with the manifest of {key}")?,
             SealedTable::Ledger => f.write_str("the stored sum of the trail")?,
         }
         f.write_str(if self.gone {

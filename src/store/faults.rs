@@ -10,6 +10,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{
     Store,
     error::{Result, failed},
+    seals::SealedTable,
     time,
 };
 use crate::api::Time;
@@ -46,7 +47,8 @@ impl Store {
                     params![object, now, fault],
                 ),
             };
-            written.map(drop).map_err(failed(action))
+            written.map_err(failed(action))?;
+            self.seal_in(change, SealedTable::ManifestFault, object)
         })
     }
 

@@ -29,12 +29,16 @@ pub(super) struct IncidentEvidence {
 }
 
 impl EvidenceTexts {
+    /// As one JSON object, with every text as it is.
+    pub(super) fn to_json(&self) -> String {
+        let or_null = |text: &Option<String>| text.clone().unwrap_or_else(|| "null".to_owned());
+        let (after, earlier) = (or_null(&self.after), or_null(&self.earlier));
+        format!(r#"{{"after":{after},"before":{},"earlier":{earlier}}}"#, self.before)
+    }
+
     /// As one zstd frame; `None` if it cannot be packed, and then it stays as it is.
     pub(super) fn pack(&self) -> Option<Vec<u8>> {
-        let null = || "null".to_owned();
-        let (after, earlier) = (self.after.clone(), self.earlier.clone());
-        let (after, earlier) = (after.unwrap_or_else(null), earlier.unwrap_or_else(null));
-        let text = format!(r#"{{"after":{after},"before":{},"earlier":{earlier}}}"#, self.before);
+        let text = self.to_json();
         // What is no JSON would not be read again.
         serde_json::from_str::<Packed<'_>>(&text).ok()?;
         zstd::bulk::compress(text.as_bytes(), LEVEL).ok()

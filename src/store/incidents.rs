@@ -8,6 +8,7 @@ use super::{
     Store,
     error::{Result, StoreError, failed, unreadable},
     incident_evidence::{EvidenceTexts, evidence_in, read_evidence},
+    recorded_incident::listed_of,
     seals::{SealedTable, if_sealed, is_sealed_in},
     time::{read, read_option, stamp},
     trail::number,
@@ -21,6 +22,20 @@ impl Store {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn open_incident(&self, new: NewIncident<'_>, again: Option<&str>) -> Result<Incident> {
+        self.open_incident_with(new, again, &[])
+    }
+
+    /// The same with the records of its first drifts, in one transaction: a kill can leave neither without the other. If one is
+    /// already open, the records are not written.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn open_incident_with(
+        &self,
+        new: NewIncident<'_>,
+        again: Option<&str>,
+        drifts: &[NewRecord],
+    ) -> Result<Incident> {
         let action = "open an incident";
         self.write(action, |change| {
             let select = format!("{SELECT} WHERE object = ?1 ORDER BY rowid DESC LIMIT 1");
@@ -39,6 +54,10 @@ impl Store {
             }
             let opened = parse(change.query_row(&select, [new.object], read_row).map_err(failed(action))?)?;
             self.seal_in(change, SealedTable::Incident, &opened.id)?;
+            for drift in drifts {
+                let (object, incident) = (Some(new.object.to_owned()), Some(opened.id.clone()));
+                self.append_in(change, &NewRecord { object, incident, ..drift.clone() })?;
+            }
             Ok(opened)
         })
     }
@@ -67,6 +86,9 @@ impl Store {
     /// Closes an incident together with its record: a kill can leave neither without the other. Writes nothing if the
     /// incident is already closed.
     ///
+    /// The evidence of the record gets `closedAt`, `since` and `rowDigest`, so that the trail can prove the row: see
+    /// [`recorded_incident`](super::recorded_incident).
+    ///
     /// # Errors
     /// As [`append`](Self::append).
     #[expect(
@@ -86,7 +108,8 @@ impl Store {
             self.require_sealed_in(change, id)?;
             if close_in(change, id, at, outcome, after.as_ref())? {
                 self.seal_in(change, SealedTable::Incident, id)?;
-                self.append_in(change, record)?;
+                let listed = listed_of(change, id).map_err(failed(action))?;
+                self.append_in(change, &record.clone().with(listed.unwrap_or_default()))?;
             }
             Ok(())
         })

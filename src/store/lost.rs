@@ -9,7 +9,13 @@ use std::{
     path::Path,
 };
 
-use super::{Store, cache::seal_cache_in, error::Result, folder, key, schema, seals::seal_all_in};
+use super::{
+    Store,
+    cache::seal_cache_in,
+    error::Result,
+    folder, key, schema,
+    seals::{SealedTable, seal_all_in, seal_tables_in},
+};
 use crate::api::{AuditKind, NewRecord, Time};
 
 /// A database that is missing or empty.
@@ -87,12 +93,18 @@ impl Store {
     /// written before seals existed are sealed.
     pub(super) fn migrate(&self, steps: &[&str], lost: Option<LostTrail>) -> Result<()> {
         schema::migrate(&mut self.db(), steps, |change, found| {
-            if found == schema::CHECKPOINTS_WITHOUT_KEYS {
-                return self.record_key_of_older_in(change);
+            match self.key.as_ref().filter(|_| found > 0) {
+                Some(key) if found < schema::SEALS => {
+                    seal_cache_in(change, key)?;
+                    seal_all_in(change, key)?;
+                }
+                Some(key) if found < schema::SEALED_DECLARATIONS => {
+                    seal_tables_in(change, key, &[SealedTable::Declaration, SealedTable::ManifestFault])?;
+                }
+                _ => {}
             }
-            if let Some(key) = self.key.as_ref().filter(|_| found > 0 && found < schema::SEALS) {
-                seal_cache_in(change, key)?;
-                return seal_all_in(change, key);
+            if found == schema::CHECKPOINTS_WITHOUT_KEYS {
+                self.record_key_of_older_in(change)?;
             }
             let Some(lost) = lost.filter(|_| found == 0) else { return Ok(()) };
             tracing::error!("{lost}; a new trail begins, and its first record notes it");

@@ -17,7 +17,9 @@ mod chain;
 mod checkpoint_keys;
 mod checkpoints;
 mod contents;
+mod contradiction;
 mod declarations;
+mod derived;
 mod difference;
 mod error;
 mod faults;
@@ -25,6 +27,7 @@ mod folder;
 mod held;
 mod holder;
 mod images;
+mod incident_check;
 mod incident_evidence;
 mod incident_summary;
 mod incidents;
@@ -41,22 +44,27 @@ mod packing;
 mod place;
 mod reader;
 mod recent_steps;
+mod recorded_incident;
 mod running_version;
 mod schema;
 mod seals;
 mod segment;
 mod segment_check;
+mod status_check;
 mod step_lock;
 mod steps;
 mod stored_ledger;
 mod suspensions;
 mod time;
 mod trail;
+mod trail_marks;
 mod tree;
 mod tree_check;
 mod verified_from;
 mod verify;
 
+#[cfg(test)]
+mod forgery_tests;
 #[cfg(test)]
 mod process_tests;
 #[cfg(test)]

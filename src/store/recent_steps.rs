@@ -127,6 +127,18 @@ pub(super) fn recent_steps_in(db: &Connection, object: &str) -> Result<Vec<(u64,
     Ok(found)
 }
 
+/// All rows, with their intents; `None` for one that cannot be parsed.
+pub(super) fn all_recent_steps_in(db: &Connection) -> Result<Vec<(u64, Option<RecentStep>)>> {
+    let action = "read the steps of the last hour";
+    let select = "SELECT project, service, object, generation, kind, at, beyond, intent FROM recent_steps ORDER BY intent";
+    let mut query = db.prepare_cached(select).map_err(failed(action))?;
+    let rows = query.query_map([], |row| {
+        let step = read(row).ok().and_then(|columns| parse(columns).ok());
+        Ok((number(row.get(7)?), step))
+    });
+    rows.map_err(failed(action))?.collect::<rusqlite::Result<_>>().map_err(failed(action))
+}
+
 /// A step that never began has cost nothing.
 pub(super) fn forget_recent_steps_in(change: &Transaction<'_>, intent: u64) -> Result<()> {
     let forgotten = change.execute("DELETE FROM recent_steps WHERE intent = ?1", [signed(intent)]);

@@ -20,10 +20,14 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema/9.sql"),
     include_str!("schema/10.sql"),
     include_str!("schema/11.sql"),
+    include_str!("schema/12.sql"),
 ];
 
 /// The version from which rows are sealed.
 pub(super) const SEALS: i64 = 8;
+
+/// The version from which declarations and the faults of manifests are sealed.
+pub(super) const SEALED_DECLARATIONS: i64 = 12;
 
 /// The version that had checkpoints and did not keep their keys.
 pub(super) const CHECKPOINTS_WITHOUT_KEYS: i64 = 10;

@@ -28,6 +28,10 @@ pub(super) enum SealedTable {
     Engine,
     /// The stored sum of the trail.
     Ledger,
+    /// The last valid declarations: what a daemon acts on beside a manifest that is not valid.
+    Declaration,
+    /// What is wrong with manifests.
+    ManifestFault,
 }
 
 /// How a table is read.
@@ -71,8 +75,16 @@ pub(super) struct Unsealed {
 }
 
 impl SealedTable {
-    const ALL: [Self; 6] =
-        [Self::Status, Self::Incident, Self::Image, Self::VerifiedFrom, Self::Engine, Self::Ledger];
+    const ALL: [Self; 8] = [
+        Self::Status,
+        Self::Incident,
+        Self::Image,
+        Self::VerifiedFrom,
+        Self::Engine,
+        Self::Ledger,
+        Self::Declaration,
+        Self::ManifestFault,
+    ];
 
     const fn shape(self) -> TableShape {
         let (table, key, columns, which) = match self {
@@ -98,6 +110,8 @@ impl SealedTable {
             Self::Engine => ("engines", "object", "id, endpoint", "object = ?1"),
             // It is checked where it is read.
             Self::Ledger => ("ledgers", "id", "seq, hash, ledger", "?1 IS NULL"),
+            Self::Declaration => ("declarations", "object", "declared", "object = ?1"),
+            Self::ManifestFault => ("manifest_faults", "object", "since, fault", "object = ?1"),
         };
         TableShape { table, key, columns, which }
     }
@@ -142,7 +156,16 @@ pub(super) fn seal_in(
 
 /// Seals all rows as they are: those written before seals existed.
 pub(super) fn seal_all_in(change: &Connection, digest_key: &DigestKey) -> Result<()> {
-    for of in SealedTable::ALL {
+    seal_tables_in(change, digest_key, &SealedTable::ALL)
+}
+
+/// Seals the rows of these tables as they are.
+pub(super) fn seal_tables_in(
+    change: &Connection,
+    digest_key: &DigestKey,
+    tables: &[SealedTable],
+) -> Result<()> {
+    for of in tables.iter().copied() {
         let TableShape { table, key, .. } = of.shape();
         let keys: Vec<String> = {
             let mut query = change.prepare(&format!("SELECT {key} FROM {table}")).map_err(failed(ACTION))?;

@@ -28,6 +28,12 @@ fn of_object(kind: AuditKind, incident: Option<&str>) -> NewRecord {
     }
 }
 
+fn object() -> crate::api::Object {
+    let mut object = testing::object();
+    object.status.observed_generation = 1;
+    object
+}
+
 /// A state with a row of each kind: a reconciled object, and one closed incident.
 fn state() -> (TempDir, Store, Incident) {
     let (home, store) = testing::store();
@@ -41,7 +47,7 @@ fn state() -> (TempDir, Store, Incident) {
     };
     let (at, outcome) = (testing::start(), IncidentOutcome::Reconciled);
     store.end_incident(&incident.id, at, outcome, Some(before), &end).unwrap();
-    store.save_object(&testing::object()).unwrap();
+    store.save_object(&object()).unwrap();
     store
         .save_image(&ImageKnowledge {
             id: IMAGE.into(),
@@ -90,8 +96,8 @@ fn a_status_that_undrift_has_not_written_counts_as_not_there() {
         let (_home, store) =
             left_after(alter, "the recorded status of ai-backoffice is not as undrift wrote");
         assert_eq!(store.object(OBJECT).unwrap(), None, "{alter}");
-        assert!(store.save_object(&testing::object()).unwrap());
-        assert_eq!((store.object(OBJECT).unwrap(), found(&store)), (Some(testing::object()), vec![]));
+        assert!(store.save_object(&object()).unwrap());
+        assert_eq!((store.object(OBJECT).unwrap(), found(&store)), (Some(object()), vec![]));
     }
     let (_home, store) = left_after("DELETE FROM objects", "the recorded status of ai-backoffice is gone");
     assert_eq!(store.object(OBJECT).unwrap(), None);
@@ -151,7 +157,8 @@ fn an_altered_ended_incident_is_read_from_the_trail_alone() {
         assert_eq!(store.last_incident(OBJECT).unwrap().unwrap().before, json!({}), "{alter}");
     }
     let (_home, store) = left_after("DELETE FROM incidents", "in the table of incidents is gone");
-    assert_eq!(store.last_incident(OBJECT).unwrap(), None);
+    let incident = store.last_incident(OBJECT).unwrap().unwrap();
+    assert_eq!((incident.outcome, incident.before), (Some(IncidentOutcome::Reconciled), json!({})));
 }
 
 #[test]
@@ -167,13 +174,11 @@ fn an_incident_that_is_open_goes_on_without_what_a_stranger_wrote() {
         assert_eq!(found(&store), [""; 0]);
         testing::tamper(home.path(), &format!("{alter} WHERE id = '{}'", open.id));
         let what = found(&store);
-        assert_eq!(
-            what,
-            [format!(
-                "the incident {} of {OBJECT} is not in the table of incidents as undrift wrote it",
-                open.id
-            )]
+        let expected = format!(
+            "the incident {} of {OBJECT} is not in the table of incidents as undrift wrote it",
+            open.id
         );
+        assert!(what.contains(&expected), "{what:?}");
         store.agree_with_trail(OBJECT, now()).unwrap();
         assert_eq!(found(&store), [""; 0], "{alter}");
         let goes_on = store.current_incident(OBJECT).unwrap().unwrap();
@@ -333,4 +338,36 @@ fn what_is_written_of_an_incident_seals_nothing_that_somebody_has_written_into_i
         let error = write(&store, &open.id).unwrap_err();
         assert!(matches!(&error, StoreError::Altered(id) if *id == open.id), "{error}");
     }
+}
+
+#[test]
+fn a_removed_incident_is_put_back_in_its_place_and_an_inserted_one_removed() {
+    let (home, store, first) = state();
+    let at = now();
+    let second = testing::incident(&store, OBJECT, at, &json!({}), &json!({ "n": 1 }));
+    let end = of_object(AuditKind::Stalled, Some(&second.id));
+    store.end_incident(&second.id, at, IncidentOutcome::Stalled, None, &end).unwrap();
+    let mut object = object();
+    object.status.incident = Some(second.id.clone());
+    store.save_object(&object).unwrap();
+    assert_eq!(found(&store), [""; 0]);
+    let alter = format!(
+        "DELETE FROM incidents WHERE id = '{}';
+         INSERT INTO incidents (id, object, opened_at, closed_at, outcome, drift, before)
+         SELECT '01KJM0K6G0ZZZZZZZZZZZZZZZZ', object, opened_at, closed_at, outcome, drift, '{}' FROM incidents",
+        first.id
+    );
+    testing::tamper(home.path(), &alter);
+    let what = found(&store);
+    let unknown = "has the incident 01KJM0K6G0ZZZZZZZZZZZZZZZZ of ai-backoffice, and no record is of it";
+    assert!(what.iter().any(|what| what.contains(unknown)), "{what:?}");
+    store.agree_with_trail_in_all(now()).unwrap();
+    assert_eq!(found(&store), [""; 0]);
+    let ids = |incidents: Vec<Incident>| incidents.into_iter().map(|one| one.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.incidents(Some(OBJECT)).unwrap()), [second.id.clone(), first.id]);
+    assert_eq!(
+        store.last_incident(OBJECT).unwrap().unwrap().id,
+        second.id,
+        "the order of their opening stays"
+    );
 }

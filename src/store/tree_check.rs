@@ -34,6 +34,8 @@ pub(super) struct TreeCheck<'d> {
     is_complete: bool,
     /// What somebody states about the trail, by its size: who states it, and the root.
     stated: BTreeMap<u64, Vec<(String, Hash)>>,
+    /// Whether a stored checkpoint was compared.
+    has_stored: bool,
     what: Vec<String>,
     /// See [`incomparable`](Self::incomparable).
     incomparable: Option<String>,
@@ -54,6 +56,7 @@ impl<'d> TreeCheck<'d> {
             stored: size_in(db)?,
             is_complete: !checkpoints.is_empty(),
             stated: BTreeMap::new(),
+            has_stored: false,
             what: Vec::new(),
             incomparable: None,
         };
@@ -152,7 +155,26 @@ impl<'d> TreeCheck<'d> {
         }
     }
 
-    fn push(&mut self, form: &str) {
+    /// Compares the time of the stored checkpoint that ends here with that of its last record, with which it was signed. Only the
+    /// first one of a trail may be later: an earlier undrift signed none.
+    fn compare_time(&mut self, time: &str) {
+        let select = "SELECT time FROM checkpoints WHERE size = ?1";
+        let size = i64::try_from(self.frontier.size()).unwrap_or(i64::MAX);
+        let read =
+            |db: &Connection| db.prepare_cached(select)?.query_row([size], |row| row.get::<_, String>(0));
+        // One that was kept elsewhere has no row.
+        let Ok(shown) = read(self.db) else { return };
+        let is_first = !std::mem::replace(&mut self.has_stored, true);
+        let is_same = shown == time || is_first && *shown > *time;
+        if !is_same && self.what.len() < MOST {
+            let shown = shown.escape_debug();
+            self.what.push(format!(
+                "the table checkpoints shows time {shown} for the stored checkpoint of {size} records, and by record {size} it is {time}"
+            ));
+        }
+    }
+
+    fn push(&mut self, form: &str, time: &str) {
         let (db, is_stored) = (self.db, self.frontier.size() < self.stored);
         let mut added: Vec<(NodeId, Hash)> = Vec::new();
         self.frontier.push(Hash::of_leaf(form.as_bytes()), |id, hash| added.push((id, hash)));
@@ -167,6 +189,7 @@ impl<'d> TreeCheck<'d> {
         }
         if self.stated.contains_key(&self.frontier.size()) {
             self.compare(self.frontier.head());
+            self.compare_time(time);
         }
     }
 }
@@ -182,7 +205,7 @@ pub struct KeptCheckpoint {
 
 impl Check for TreeCheck<'_> {
     fn record(&mut self, stored: &StoredRecord) -> Option<&'static str> {
-        self.push(&form_of(stored));
+        self.push(&form_of(stored), &stored.record.time);
         None
     }
 

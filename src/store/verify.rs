@@ -7,12 +7,15 @@ use super::{
     agreement::differences,
     canonical::canonical,
     chain::NOT_CANONICAL,
+    derived::{Walked, contradictions},
     error::{Result, failed},
+    incident_check::IncidentCheck,
     integrity,
     ledger::Ledger,
     seals::Rows,
     segment_check::SegmentCheck,
     trail::{StoredRecord, number},
+    trail_marks::TrailMarks,
     tree_check::{KeptCheckpoint, TreeCheck},
 };
 
@@ -86,9 +89,12 @@ impl Store {
             keys => (keys?, None),
         };
         let tree = TreeCheck::of(&moment, keys, kept).map_err(failed(action))?;
-        let (mut ledger, mut check) = (Ledger::default(), (SegmentCheck::of(&moment), tree));
+        let (mut ledger, mut check) = (
+            Ledger::default(),
+            ((SegmentCheck::of(&moment), tree), (IncidentCheck::of(&moment), TrailMarks::default())),
+        );
         ledger.walk(&moment, &mut check).map_err(failed(action))?;
-        let (segments, tree) = check;
+        let ((segments, tree), (incidents, marks)) = check;
         let found = of_chain(&moment, &ledger).map_err(failed(action))?;
         let Verification::Whole { records, head } = found else { return Ok(found) };
         let (mut what, mut incomparable) = (integrity::faults(&moment)?, None);
@@ -99,6 +105,10 @@ impl Store {
             what.extend(tree.differences());
             let differs = differences(&moment, self.key.as_ref(), &ledger, Rows::All, now)?;
             what.extend(differs.iter().map(ToString::to_string));
+            let derived =
+                contradictions(&moment, Walked { ledger: &ledger, incidents: &incidents, marks: &marks })?;
+            what.extend(derived.iter().map(ToString::to_string));
+            what.extend(incidents.differences().map_err(failed(action))?);
         }
         // Otherwise the answer is known without it.
         if let Some(name) = incomparable.filter(|_| what.is_empty()) {

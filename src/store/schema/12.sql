@@ -1,0 +1,2 @@
+-- The rows of `declarations` and `manifest_faults` have seals from here on. Those of the rows that are there already are made right
+-- after this step.
