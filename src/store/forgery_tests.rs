@@ -25,7 +25,7 @@ enum Revealed {
     ByRecords,
     /// The seal of the row, which its forger cannot make without the folder's key.
     BySeal,
-    /// Nothing, as the documentation states: "The state's tables, column by column".
+    /// Nothing, as docs/audit-trail.md states under "What is shown".
     Not,
 }
 

@@ -354,7 +354,7 @@ fn a_removed_incident_is_put_back_in_its_place_and_an_inserted_one_removed() {
     let alter = format!(
         "DELETE FROM incidents WHERE id = '{}';
          INSERT INTO incidents (id, object, opened_at, closed_at, outcome, drift, before)
-         SELECT '01KJM0K6G0ZZZZZZZZZZZZZZZZ', object, opened_at, closed_at, outcome, drift, '{}' FROM incidents",
+         SELECT '01KJM0K6G0ZZZZZZZZZZZZZZZZ', object, opened_at, closed_at, outcome, drift, '{{}}' FROM incidents",
         first.id
     );
     testing::tamper(home.path(), &alter);
