@@ -26,6 +26,14 @@ const ATTEMPTS: (&str, &str) = (
     "the budget from then on: a row per drift with its repairs so far, and when the next may begin",
 );
 
+/// `evidence.closedAt`, `since` and `rowDigest`: what proves an incident's row.
+const CLOSED_AT: (&str, &str) = ("closedAt", "when the incident ended: the observation that found it over");
+const SINCE: (&str, &str) = ("since", "when its last occurrence began");
+const ROW_DIGEST: (&str, &str) = (
+    "rowDigest",
+    "SHA-256 over the columns `drift`, a line break, and `evidence` of the incident's row: `audit verify` compares them",
+);
+
 const INTENT: (&str, &str) = ("intent", "the `seq` of the `StepIntended` that this ends");
 
 /// What the documentation says of it.
@@ -142,6 +150,9 @@ const RECONCILED: KindReference = KindReference {
         ("steps", "how many steps of the incident ran to their end"),
         ("healedBy", "`undrift`, or `itself` where no step of undrift changed a service"),
         ("pruned", "the IDs of superseded images that undrift had built and removed"),
+        CLOSED_AT,
+        SINCE,
+        ROW_DIGEST,
     ],
 };
 
@@ -159,6 +170,9 @@ const STALLED: KindReference = KindReference {
         ("reason", "why, in one word"),
         ("message", "why, in words, with what to do where that is known"),
         ATTEMPTS,
+        CLOSED_AT,
+        SINCE,
+        ROW_DIGEST,
     ],
 };
 
