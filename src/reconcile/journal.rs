@@ -57,7 +57,9 @@ impl Journal<'_> {
                 return Ok(());
             }
             snapshot.history.incident = Some(self.begin_incident(snapshot, &drifts, last.as_ref())?);
-            drifts.iter().for_each(|(service, drift)| self.report_drift(service, drift, events));
+            for (service, drift) in &drifts {
+                self.report_drift(service, drift, events);
+            }
             return Ok(());
         }
         self.record_drifts(snapshot, &drifts, events)

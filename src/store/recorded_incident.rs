@@ -208,15 +208,10 @@ impl RecordedIncident {
         let shown = row.closed_at.as_deref()?;
         let is_same = match &listed.closed_at {
             Some(closed_at) => shown == closed_at,
-            None => (self.began_at(row)..=end.time.as_str()).contains(&shown),
+            None => (row.began_at()..=end.time.as_str()).contains(&shown),
         };
         let recorded = listed.closed_at.clone().unwrap_or_else(|| end.time.clone());
         (!is_same && shown != end.time).then(|| self.contradiction("closed_at", shown.to_owned(), recorded))
-    }
-
-    /// When its last occurrence began, by its row.
-    fn began_at<'r>(&self, row: &'r IncidentRow) -> &'r str {
-        row.since.as_deref().unwrap_or(&row.opened_at)
     }
 
     fn occurrences(&self, row: &IncidentRow) -> Option<Contradiction> {
@@ -319,14 +314,18 @@ impl IncidentRow {
             occurrences: row.get(5)?,
             since: row.get(6)?,
             since_seq: number(row.get(7)?),
-            evidence: match row.get(11)? {
-                Some(packed) => Evidence::Packed(packed),
-                None => {
-                    let (before, after, earlier) = (row.get(8)?, row.get(9)?, row.get(10)?);
-                    Evidence::Texts(EvidenceTexts { before, after, earlier })
-                }
+            evidence: if let Some(packed) = row.get(11)? {
+                Evidence::Packed(packed)
+            } else {
+                let (before, after, earlier) = (row.get(8)?, row.get(9)?, row.get(10)?);
+                Evidence::Texts(EvidenceTexts { before, after, earlier })
             },
         })
+    }
+
+    /// When its last occurrence began.
+    fn began_at(&self) -> &str {
+        self.since.as_deref().unwrap_or(&self.opened_at)
     }
 
     /// Whether it was put right from the records, and has no evidence.
@@ -352,6 +351,5 @@ impl IncidentRow {
 /// What the record of an incident's end lists of its row, which is closed and packed.
 pub(super) fn listed_of(db: &Connection, id: &str) -> rusqlite::Result<Option<serde_json::Value>> {
     let Some(row) = IncidentRow::of(db, id)? else { return Ok(None) };
-    let since = row.since.as_ref().unwrap_or(&row.opened_at);
-    Ok(Some(json!({ "closedAt": row.closed_at, "since": since, "rowDigest": row.digest() })))
+    Ok(Some(json!({ "closedAt": row.closed_at, "since": row.began_at(), "rowDigest": row.digest() })))
 }
