@@ -198,7 +198,7 @@ const FORGERIES: &[Forgery] = &[
     ),
     (
         "objects.object",
-        ByRecords,
+        BySeal,
         "UPDATE objects SET object = json_set(object, '$.status.conditions[0].status', 'True')",
     ),
     ("objects.object", ByRecords, "UPDATE objects SET object = json_set(object, '$.metadata.name', 'bank')"),

@@ -115,9 +115,6 @@ impl Check for IncidentCheck<'_> {
             _ => {}
         }
         if let Some(last) = self.last.get_mut(object).filter(|last| last.id == *id) {
-            if record.kind == AuditKind::Verified.as_str() {
-                last.verified(stored);
-            }
             last.heed(stored);
         }
         None

@@ -62,8 +62,6 @@ pub(super) struct RecordedIncident {
     /// The first record of its last occurrence, with the drift that it is of.
     began: Mark,
     drift: Option<(String, Drift)>,
-    /// The services of that occurrence that drifted and were not verified since, with the record of the drift.
-    pub(super) unverified: BTreeMap<String, Mark>,
     /// The end of the occurrence before the last one.
     before: Option<Mark>,
     end: Option<(Mark, String, IncidentEnd)>,
@@ -81,7 +79,6 @@ impl RecordedIncident {
             first: began.seq,
             began,
             drift: None,
-            unverified: BTreeMap::new(),
             before: None,
             end: None,
             ends: 0,
@@ -98,9 +95,6 @@ impl RecordedIncident {
     /// A drift: after an end, it is the first one of another occurrence.
     pub(super) fn drifts(&mut self, record: &StoredRecord) {
         self.begin_anew(record);
-        if let Some(service) = &record.record.service {
-            self.unverified.insert(service.clone(), Mark::of(record));
-        }
         if self.drift.is_none() {
             let drift = serde_json::from_str(&record.evidence).ok();
             self.drift = record.record.service.clone().zip(drift);
@@ -119,14 +113,6 @@ impl RecordedIncident {
     fn begin_anew(&mut self, record: &StoredRecord) {
         if let Some((end, ..)) = self.end.take() {
             (self.before, self.began, self.drift) = (Some(end), Mark::of(record), None);
-            self.unverified.clear();
-        }
-    }
-
-    /// A verification.
-    pub(super) fn verified(&mut self, record: &StoredRecord) {
-        if let Some(service) = &record.record.service {
-            self.unverified.remove(service);
         }
     }
 

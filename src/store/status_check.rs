@@ -9,7 +9,7 @@ use super::{
     incident_check::IncidentCheck,
     object_ledger::ObjectLedger,
 };
-use crate::api::{Condition, ConditionStatus, ConditionType, Object};
+use crate::api::Object;
 
 const ACTION: &str = "hold the statuses against the records";
 
@@ -47,12 +47,7 @@ impl StatusRow {
         let Some(recorded) = walked.ledger.objects.get(&self.name) else {
             return vec![self.contradiction("a status", "of its own".to_owned(), None)];
         };
-        let found = [
-            self.generation(recorded),
-            self.incident(recorded, walked.incidents),
-            self.age(walked),
-            self.verified(walked.incidents),
-        ];
+        let found = [self.generation(recorded), self.incident(recorded, walked.incidents), self.age(walked)];
         found.into_iter().flatten().collect()
     }
 
@@ -89,25 +84,4 @@ impl StatusRow {
         (is_comparable && self.recorded_at < began.time)
             .then(|| self.contradiction("recorded_at", self.recorded_at.clone(), recorded()))
     }
-
-    /// Nothing is shown as verified that drifted in the open incident and was not verified since.
-    fn verified(&self, incidents: &IncidentCheck<'_>) -> Option<Contradiction> {
-        let status = &self.object.status;
-        let open = incidents.last(&self.name).filter(|last| last.is_open())?;
-        let mut unverified = open.unverified.iter().filter(|(service, drift)| {
-            // A status from before the drift may be the last one: the next one is on its way.
-            self.recorded_at > drift.time && status.service(service).is_some()
-        });
-        let (service, drift) = unverified.find(|(service, _)| {
-            let of_service = status.service(service).map(|service| service.conditions.as_slice());
-            holds(&status.conditions, ConditionType::Ready)
-                || of_service.is_some_and(|conditions| holds(conditions, ConditionType::Reconciled))
-        })?;
-        let recorded = Some((format!("drifted, and not verified since, in {}", open.id), drift.seq));
-        Some(self.contradiction("a condition", format!("True of {service}"), recorded))
-    }
-}
-
-fn holds(conditions: &[Condition], kind: ConditionType) -> bool {
-    conditions.iter().any(|condition| condition.kind == kind && condition.status == ConditionStatus::True)
 }
