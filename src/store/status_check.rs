@@ -44,9 +44,8 @@ impl StatusRow {
         if *declared != self.name {
             return vec![self.contradiction("metadata.name", declared.clone(), None)];
         }
-        let Some(recorded) = walked.ledger.objects.get(&self.name) else {
-            return vec![self.contradiction("a status", "of its own".to_owned(), None)];
-        };
+        // An object that could not be observed yet has a status and no record.
+        let Some(recorded) = walked.ledger.objects.get(&self.name) else { return Vec::new() };
         let found = [self.generation(recorded), self.incident(recorded, walked.incidents), self.age(walked)];
         found.into_iter().flatten().collect()
     }
