@@ -87,7 +87,7 @@ impl Store {
     /// incident is already closed.
     ///
     /// The evidence of the record gets `closedAt`, `since` and `rowDigest`, so that the trail can prove the row: see
-    /// [`recorded_incident`](super::recorded_incident).
+    /// `recorded_incident`.
     ///
     /// # Errors
     /// As [`append`](Self::append).
